@@ -1,0 +1,307 @@
+"""What travels between executors and replicas: one struct a body, and the source of the OpenAPI document.
+
+Field names are API. Times are integer milliseconds since the epoch and end in `_at_ms`; spans are integer
+milliseconds and end in `_ms`. A field that is absent in JSON has its default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+NonNegative = Annotated[int, Meta(ge=0)]
+NonNegativeFloat = Annotated[float, Meta(ge=0)]
+ShortText = Annotated[str, Meta(max_length=1024)]
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """What an attempt consumed; summed into the instance's budgets. `cost` is in the tenant's own currency unit."""
+
+    llm_calls: NonNegative = 0
+    llm_tokens: NonNegative = 0
+    cost: NonNegativeFloat = 0.0
+
+
+class Call(Struct, frozen=True, omit_defaults=True):
+    """One tool or model call that an executor made during an attempt."""
+
+    name: ShortText
+    input: Any = None
+    output: Any = None
+    duration_ms: NonNegative = 0
+    usage: Usage | None = None
+
+
+class ErrorInfo(Struct, frozen=True, omit_defaults=True):
+    """Why an attempt, a step or an instance failed. `type` is what `retry.on` matches, such as `timeout` or `http.503`."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=256)]
+    message: str = ""
+
+
+class ClaimedStep(Struct, frozen=True, omit_defaults=True, rename={"with_": "with"}):
+    """A leased attempt, as handed to an executor.
+
+    `step_id` names this one lease and ends with its `token`; `token` is the fencing token, which only grows within
+    an instance. `payload` is the step's rendered `input`; `with` holds the definition's further keys (`model`, ...).
+    """
+
+    step_id: str
+    workflow_id: str
+    workflow_name: str
+    workflow_version: int
+    step_name: str
+    run_path: str
+    capability: str
+    attempt: int
+    token: int
+    lease_ttl_ms: int
+    tenant: str
+    space: str
+    payload: Any = None
+    with_: dict[str, Any] = field(default_factory=dict)
+    permissions: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    timeout_ms: int | None = None
+    checkpoint: Any = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+
+class ClaimedSteps(Struct, frozen=True):
+    """The answer to a claim with `max`: possibly fewer steps than asked for, never more."""
+
+    steps: list[ClaimedStep]
+
+
+class CompleteBody(Struct, frozen=True, omit_defaults=True):
+    result: Any = None
+    usage: Usage | None = None
+    calls: list[Call] = field(default_factory=list)
+
+
+class FailBody(Struct, frozen=True, omit_defaults=True):
+    """`retryable: false` ends the step whatever its retry policy says."""
+
+    error: ErrorInfo
+    retryable: bool = True
+    usage: Usage | None = None
+    calls: list[Call] = field(default_factory=list)
+
+
+class HeartbeatBody(Struct, frozen=True, omit_defaults=True):
+    """Renews the lease. `progress` is a percentage; `checkpoint` is kept and given to the next attempt."""
+
+    progress: Annotated[float, Meta(ge=0, le=100)] | None = None
+    message: ShortText | None = None
+    checkpoint: Any = None
+    usage: Usage | None = None
+
+
+class HeartbeatAnswer(Struct, frozen=True, omit_defaults=True):
+    """`cancel` asks the executor to stop; `reason` says why."""
+
+    lease_ttl_ms: int
+    cancel: bool = False
+    reason: str | None = None
+
+
+class StepReport(Struct, frozen=True, omit_defaults=True):
+    """One item of `_steps/_bulk`: which lease, what happened, and that action's body (only the matching field is read)."""
+
+    step_id: str
+    action: Literal["complete", "fail", "heartbeat", "release"]
+    complete: CompleteBody | None = None
+    fail: FailBody | None = None
+    heartbeat: HeartbeatBody | None = None
+
+
+class StepReports(Struct, frozen=True):
+    reports: Annotated[list[StepReport], Meta(max_length=10_000)]
+
+
+class Acknowledged(Struct, frozen=True, omit_defaults=True):
+    """The effect stands in Elasticsearch. `status` is the step's status after it."""
+
+    step_id: str
+    status: str
+
+
+class StepReportResult(Struct, frozen=True, omit_defaults=True):
+    """One answer of `_steps/_bulk`, in the order of the request. `code` is the HTTP status that the single call would give."""
+
+    step_id: str
+    code: int
+    status: str | None = None
+    heartbeat: HeartbeatAnswer | None = None
+    problem: Problem | None = None
+
+
+class StepReportResults(Struct, frozen=True):
+    results: list[StepReportResult]
+
+
+class StartBody(Struct, frozen=True, omit_defaults=True):
+    """`params` are checked against the definition's `inputs`; `trigger` is what caused the start and is not checked."""
+
+    trigger: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    correlation_id: ShortText | None = None
+    version: Annotated[int, Meta(ge=1)] | None = None
+
+
+class StartAnswer(Struct, frozen=True, omit_defaults=True):
+    instance_id: str
+    version: int
+    status: str
+
+
+class StartItem(StartBody, frozen=True, omit_defaults=True, kw_only=True):
+    """One item of a bulk start."""
+
+    workflow: str
+    idempotency_key: ShortText | None = None
+
+
+class StartItems(Struct, frozen=True):
+    starts: Annotated[list[StartItem], Meta(max_length=10_000)]
+
+
+class StartResult(Struct, frozen=True, omit_defaults=True):
+    """One answer of a bulk start, in the order of the request: 201, 200 (a repeated key) or a problem's status."""
+
+    code: int
+    instance_id: str | None = None
+    version: int | None = None
+    status: str | None = None
+    problem: Problem | None = None
+
+
+class StartResults(Struct, frozen=True):
+    results: list[StartResult]
+
+
+class ApprovalView(Struct, frozen=True, omit_defaults=True):
+    """A decision that was asked for, and, once given, who gave it."""
+
+    decision: Literal["pending", "approved", "rejected", "timed_out"] = "pending"
+    decided_by: str | None = None
+    decided_at_ms: int | None = None
+    comment: str | None = None
+    form: dict[str, Any] | None = None
+    approvers: list[str] = field(default_factory=list)
+    timeout_at_ms: int | None = None
+
+
+class DecisionBody(Struct, frozen=True, omit_defaults=True):
+    """The body of `_approve` and `_reject`; both fields are optional."""
+
+    comment: Annotated[str, Meta(max_length=8192)] | None = None
+    form: dict[str, Any] | None = None
+
+
+class ReasonBody(Struct, frozen=True, omit_defaults=True):
+    reason: Annotated[str, Meta(max_length=8192)] | None = None
+
+
+class StepView(Struct, frozen=True, omit_defaults=True):
+    """A step of an instance. `step_id` and `lease_expires_at_ms` stand only while an executor holds a lease."""
+
+    name: str
+    run_path: str
+    status: str
+    executor: str
+    attempt: int = 0
+    result: Any = None
+    error: ErrorInfo | None = None
+    ready_at_ms: int | None = None
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    wake_at_ms: int | None = None
+    worker: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    approval: ApprovalView | None = None
+
+
+class InstanceView(Struct, frozen=True, omit_defaults=True):
+    """An instance as the store holds it: live, or finished and read from history."""
+
+    instance_id: str
+    workflow: str
+    version: int
+    status: str
+    tenant: str
+    space: str
+    created_at_ms: int
+    steps: list[StepView]
+    finished_at_ms: int | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    trigger: dict[str, Any] = field(default_factory=dict)
+    outputs: Any = None
+    error: ErrorInfo | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    usage: Usage | None = None
+    started_by: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+
+class DefinitionView(Struct, frozen=True, omit_defaults=True):
+    """A stored definition version. `active` says whether starts without a version get this one."""
+
+    name: str
+    version: int
+    active: bool
+    source: str
+    tenant: str
+    created_at_ms: int
+    created_by: str
+    labels: dict[str, str] = field(default_factory=dict)
+    description: str | None = None
+
+
+class DefinitionStored(Struct, frozen=True, omit_defaults=True):
+    """`created` is false when this very version was stored before with the same content."""
+
+    name: str
+    version: int
+    created: bool
+    active: bool
+
+
+class DefinitionSummary(Struct, frozen=True, omit_defaults=True):
+    name: str
+    active_version: int
+    versions: list[int]
+    description: str | None = None
+
+
+class DefinitionList(Struct, frozen=True):
+    definitions: list[DefinitionSummary]
+
+
+class Violation(Struct, frozen=True, omit_defaults=True):
+    """One thing wrong with a request or a definition: where, what was found, what is allowed."""
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    found: str | None = None
+    allowed: str | None = None
+    nearest: str | None = None
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """An RFC 9457 problem document. `type` is stable and ends in a word that code may match on."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    violations: list[Violation] = field(default_factory=list)
+    token_held: int | None = None
+    retry_after_s: float | None = None

@@ -1,0 +1,196 @@
+"""What happens to an instance, what follows from it, and what is refused.
+
+Events are what the log keeps and what a replay applies, so each carries all that its transition needs from outside:
+the time, and a random number where jitter wants one. They are encoded as arrays with a tag to keep the log small.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ...claim.wire import Call, ErrorInfo, Usage
+from .state import Instance
+
+
+class Event(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Root of all events. `at_ms` is the wall time at which the owner accepted it: `now` for templates."""
+
+    at_ms: int
+
+
+class Started(Event, frozen=True, tag="started"):
+    """The instance exists (its fields were set at creation): its first steps are activated."""
+
+
+class Claimed(Event, frozen=True, tag="claimed"):
+    """An executor takes a ready step under a lease of `lease_ttl_ms`."""
+
+    path: str
+    lease_ttl_ms: int
+    worker: str
+
+
+class Heartbeat(Event, frozen=True, tag="heartbeat"):
+    """An executor reports usage or a checkpoint. A bare renewal of the lease changes no state and is no event."""
+
+    path: str
+    token: int
+    checkpoint: Any = None
+    usage: Usage | None = None
+
+
+class Completed(Event, frozen=True, tag="completed"):
+    path: str
+    token: int
+    result: Any = None
+    usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
+
+
+class Failed(Event, frozen=True, tag="failed"):
+    """The executor gives the attempt up. `random` in [0, 1) spreads the backoff."""
+
+    path: str
+    token: int
+    error: ErrorInfo
+    retryable: bool = True
+    usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
+    random: float = 0.0
+
+
+class Released(Event, frozen=True, tag="released"):
+    """The lease is given back untouched: the step is ready again and the attempt does not count."""
+
+    path: str
+    token: int
+
+
+class LeaseExpired(Event, frozen=True, tag="lease_expired"):
+    """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then the step fails."""
+
+    path: str
+    token: int
+
+
+class TimerFired(Event, frozen=True, tag="timer"):
+    """Everything that is due at `at_ms` happens now: backoffs, timeouts, approval timeouts, the deadline."""
+
+    random: float = 0.0
+
+
+class Decided(Event, frozen=True, tag="decided"):
+    """Somebody approves or rejects. `path` is empty when exactly one approval is open and was meant."""
+
+    path: str
+    approved: bool
+    by: str
+    comment: str | None = None
+    form: dict[str, Any] | None = None
+
+
+class CancelRequested(Event, frozen=True, tag="cancel"):
+    by: str
+    reason: str | None = None
+
+
+class TerminateRequested(Event, frozen=True, tag="terminate"):
+    by: str
+    reason: str | None = None
+
+
+AnyEvent = (
+    Started
+    | Claimed
+    | Heartbeat
+    | Completed
+    | Failed
+    | Released
+    | LeaseExpired
+    | TimerFired
+    | Decided
+    | CancelRequested
+    | TerminateRequested
+)
+
+
+AttemptOutcome = Literal["succeeded", "failed", "timed_out", "lease_lost", "cancelled"]
+
+
+class AttemptRecord(Struct, frozen=True, omit_defaults=True):
+    """A finished attempt: one row of `workflow-steps` but for the payloads. Stored in the outbox until confirmed."""
+
+    path: str
+    step: str
+    executor: str
+    attempt: int
+    token: int
+    outcome: AttemptOutcome
+    worker: str
+    activated_at_ms: int
+    ready_at_ms: int
+    started_at_ms: int
+    finished_at_ms: int
+    error: ErrorInfo | None = None
+    usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
+
+
+class StepReady(Struct, frozen=True):
+    """The step may be claimed from `ready_at_ms` on. `input` is the rendered payload, the same for each attempt."""
+
+    path: str
+    capability: str
+    ready_at_ms: int
+    input: Any
+
+
+class LeaseEnded(Struct, frozen=True):
+    """Nobody holds this lease any more; an executor that still works under it is to be told (`reason`) at its next word."""
+
+    path: str
+    token: int
+    reason: str
+
+
+class ReadyEnded(Struct, frozen=True):
+    """A step that was ready no longer is, other than by a claim: it leaves the ready queue."""
+
+    path: str
+
+
+class AttemptEnded(Struct, frozen=True):
+    """An attempt finished and belongs into history. `output` is its result (None unless it succeeded)."""
+
+    record: AttemptRecord
+    output: Any = None
+
+
+class InstanceEnded(Struct, frozen=True):
+    """The instance reached a final status: its record belongs into history, then its document goes."""
+
+
+Effect = StepReady | ReadyEnded | LeaseEnded | AttemptEnded | InstanceEnded
+
+
+class Refused(Struct, frozen=True):
+    """The event does not apply, and nothing changed: a lost race or a request out of place.
+
+    `stale_token`: another lease, or none, holds the step (`token_held`). `not_open`: the step or approval is not open.
+    `finished`: the instance has ended. `ambiguous`: several approvals are open and none was named.
+    `forbidden`: the approver is not among those that the definition names.
+    """
+
+    reason: Literal["stale_token", "not_open", "unknown_step", "finished", "ambiguous", "forbidden"]
+    detail: str
+    token_held: int = 0
+
+
+class Transition(Struct, frozen=True):
+    """What `advance` returns: the new instance (the old one, unchanged, when refused) and what follows, in order."""
+
+    instance: Instance
+    effects: tuple[Effect, ...] = ()
+    refused: Refused | None = None

@@ -1,0 +1,89 @@
+"""Settings: one frozen struct a component, built once at the edge (`core.app.configuration`) and handed down."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class StoreSettings(Struct, frozen=True):
+    """How to reach Elasticsearch.
+
+    `urls`: addresses of the cluster's nodes. `api_key` or `username` and `password` where it wants them; `ca_certs` a
+    file. `index_prefix` names every index (`workflow` gives `workflow-lane-00`). `request_timeout_ms`: too low turns
+    slow writes into unknown outcomes, too high delays the fail-over to another node.
+    """
+
+    urls: tuple[str, ...] = ("http://127.0.0.1:9200",)
+    api_key: str | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_certs: str | None = None
+    index_prefix: str = "workflow"
+    request_timeout_ms: int = 30_000
+
+
+class LaneSettings(Struct, frozen=True):
+    """Lanes and their leases.
+
+    `lanes`: how many the bootstrap creates on an empty cluster. `lease_ms`: a dead replica's lanes are taken over
+    after this long; too low makes pauses look like deaths. `renew_every_ms`: at most a third of the lease.
+    """
+
+    lanes: int = 4
+    lease_ms: int = 10_000
+    renew_every_ms: int = 2_500
+
+
+class CommitSettings(Struct, frozen=True):
+    """Group commits. `bulks_in_flight` a lane; a bulk is closed at `bulk_max_documents` or `bulk_max_bytes`."""
+
+    bulks_in_flight: int = 2
+    bulk_max_documents: int = 1_000
+    bulk_max_bytes: int = 5_000_000
+    backoff_initial_ms: int = 50
+    backoff_max_ms: int = 5_000
+
+
+class HistorySettings(Struct, frozen=True):
+    """Delivery into history. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at most,
+    history is refreshed so that finished instances' documents can go."""
+
+    bulk_max_records: int = 1_000
+    lag_max_records: int = 200_000
+    refresh_every_ms: int = 500
+
+
+class LimitSettings(Struct, frozen=True):
+    """Bounds on what callers may send.
+
+    `payload_max_bytes`: one params, trigger, result, checkpoint or definition. `side_document_bytes`: a value above
+    it leaves the instance's document. `document_max_bytes`: the hard bound of an instance's document.
+    `lease_default_ms`: a claim without `lease`. `wait_max_ms` bounds a claim's long poll.
+    """
+
+    payload_max_bytes: int = 262_144
+    side_document_bytes: int = 8_192
+    document_max_bytes: int = 524_288
+    lease_default_ms: int = 30_000
+    lease_max_ms: int = 3_600_000
+    claim_max_steps: int = 1_000
+    wait_max_ms: int = 60_000
+
+
+class ServerSettings(Struct, frozen=True):
+    """The HTTP surface. Anything but a loopback `host` is refused while `authentication` is `development`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    authentication: str = "development"
+    log_format: str = "console"
+    log_level: str = "info"
+
+
+class Settings(Struct, frozen=True):
+    store: StoreSettings = StoreSettings()
+    lanes: LaneSettings = LaneSettings()
+    commit: CommitSettings = CommitSettings()
+    history: HistorySettings = HistorySettings()
+    limits: LimitSettings = LimitSettings()
+    server: ServerSettings = ServerSettings()
