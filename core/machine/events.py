@@ -33,7 +33,10 @@ class Claimed(Event, frozen=True, tag="claimed"):
 
 
 class Heartbeat(Event, frozen=True, tag="heartbeat"):
-    """An executor reports usage or a checkpoint. A bare renewal of the lease changes no state and is no event."""
+    """An executor reports usage or a checkpoint. A bare renewal of the lease changes no state and is no event.
+
+    `usage` is cumulative for the attempt, here as in `Completed` and `Failed`: repeats count once.
+    """
 
     path: str
     token: int
@@ -42,6 +45,8 @@ class Heartbeat(Event, frozen=True, tag="heartbeat"):
 
 
 class Completed(Event, frozen=True, tag="completed"):
+    """The executor delivers. `result` may be a `SideValue`. A repeat under the token that won changes nothing."""
+
     path: str
     token: int
     result: Any = None
@@ -69,26 +74,33 @@ class Released(Event, frozen=True, tag="released"):
 
 
 class LeaseExpired(Event, frozen=True, tag="lease_expired"):
-    """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then the step fails."""
+    """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then it counts as a failure."""
 
     path: str
     token: int
 
 
 class TimerFired(Event, frozen=True, tag="timer"):
-    """Everything that is due at `at_ms` happens now: backoffs, timeouts, approval timeouts, the deadline."""
+    """Everything that is due at `at_ms` happens now: backoffs, timeouts, approval timeouts, the deadline.
+
+    `random` in [0, 1) spreads the backoffs that follow from timeouts.
+    """
 
     random: float = 0.0
 
 
 class Decided(Event, frozen=True, tag="decided"):
-    """Somebody approves or rejects. `path` is empty when exactly one approval is open and was meant."""
+    """Somebody approves or rejects. `path` is empty when exactly one approval is open and was meant.
+
+    `by` is a principal's name and `roles` its roles: one of them must be among the step's approvers, where it names any.
+    """
 
     path: str
     approved: bool
     by: str
     comment: str | None = None
     form: dict[str, Any] | None = None
+    roles: tuple[str, ...] = ()
 
 
 class CancelRequested(Event, frozen=True, tag="cancel"):
@@ -99,6 +111,12 @@ class CancelRequested(Event, frozen=True, tag="cancel"):
 class TerminateRequested(Event, frozen=True, tag="terminate"):
     by: str
     reason: str | None = None
+
+
+class Rejected(Event, frozen=True, tag="rejected"):
+    """Elasticsearch can't hold what the instance had become: it fails with this error, from its last stored state."""
+
+    error: ErrorInfo
 
 
 AnyEvent = (
@@ -113,6 +131,7 @@ AnyEvent = (
     | Decided
     | CancelRequested
     | TerminateRequested
+    | Rejected
 )
 
 
@@ -148,7 +167,10 @@ class StepReady(Struct, frozen=True):
 
 
 class LeaseEnded(Struct, frozen=True):
-    """Nobody holds this lease any more; an executor that still works under it is to be told (`reason`) at its next word."""
+    """The machine took this lease away; an executor that still works under it is to be told (`reason`) at its next word.
+
+    A lease that ends by its executor's own report (complete, fail, release) has no such effect.
+    """
 
     path: str
     token: int
@@ -162,7 +184,7 @@ class ReadyEnded(Struct, frozen=True):
 
 
 class AttemptEnded(Struct, frozen=True):
-    """An attempt finished and belongs into history. `output` is its result (None unless it succeeded)."""
+    """An attempt finished and belongs into history. `output` is its result as it came, possibly a `SideValue`."""
 
     record: AttemptRecord
     output: Any = None
