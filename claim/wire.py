@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-NonNegative = Annotated[int, Meta(ge=0)]
-NonNegativeFloat = Annotated[float, Meta(ge=0)]
+# Bounded, so that sums over many attempts still fit an Elasticsearch `long`, and JSON numbers stay exact everywhere.
+NonNegative = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+NonNegativeFloat = Annotated[float, Meta(ge=0, le=1e15)]
 ShortText = Annotated[str, Meta(max_length=1024)]
+Labels = Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128)], ShortText], Meta(max_length=64)]
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
@@ -99,8 +101,8 @@ class HeartbeatBody(Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
 
 
-class HeartbeatAnswer(Struct, frozen=True, omit_defaults=True):
-    """`cancel` asks the executor to stop; `reason` says why."""
+class HeartbeatAnswer(Struct, frozen=True):
+    """`cancel` asks the executor to stop; `reason` says why. Every field is always there."""
 
     lease_ttl_ms: int
     cancel: bool = False
@@ -147,9 +149,9 @@ class StartBody(Struct, frozen=True, omit_defaults=True):
 
     trigger: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
     correlation_id: ShortText | None = None
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class StartAnswer(Struct, frozen=True, omit_defaults=True):
@@ -305,3 +307,4 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     violations: list[Violation] = field(default_factory=list)
     token_held: int | None = None
     retry_after_s: float | None = None
+    quota: str | None = None
