@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+IndexPrefix = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,63}$")]
 
 
 class StoreSettings(Struct, frozen=True):
@@ -18,8 +24,8 @@ class StoreSettings(Struct, frozen=True):
     username: str | None = None
     password: str | None = None
     ca_certs: str | None = None
-    index_prefix: str = "workflow"
-    request_timeout_ms: int = 30_000
+    index_prefix: IndexPrefix = "workflow"
+    request_timeout_ms: Positive = 30_000
 
 
 class LaneSettings(Struct, frozen=True):
@@ -29,28 +35,28 @@ class LaneSettings(Struct, frozen=True):
     after this long; too low makes pauses look like deaths. `renew_every_ms`: at most a third of the lease.
     """
 
-    lanes: int = 4
-    lease_ms: int = 10_000
-    renew_every_ms: int = 2_500
+    lanes: Positive = 4
+    lease_ms: Positive = 10_000
+    renew_every_ms: Positive = 2_500
 
 
 class CommitSettings(Struct, frozen=True):
     """Group commits. `bulks_in_flight` a lane; a bulk is closed at `bulk_max_documents` or `bulk_max_bytes`."""
 
-    bulks_in_flight: int = 2
-    bulk_max_documents: int = 1_000
-    bulk_max_bytes: int = 5_000_000
-    backoff_initial_ms: int = 50
-    backoff_max_ms: int = 5_000
+    bulks_in_flight: Positive = 2
+    bulk_max_documents: Positive = 1_000
+    bulk_max_bytes: Positive = 5_000_000
+    backoff_initial_ms: Positive = 50
+    backoff_max_ms: Positive = 5_000
 
 
 class HistorySettings(Struct, frozen=True):
     """Delivery into history. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at most,
     history is refreshed so that finished instances' documents can go."""
 
-    bulk_max_records: int = 1_000
-    lag_max_records: int = 200_000
-    refresh_every_ms: int = 500
+    bulk_max_records: Positive = 1_000
+    lag_max_records: Positive = 200_000
+    refresh_every_ms: Positive = 500
 
 
 class LimitSettings(Struct, frozen=True):
@@ -61,23 +67,23 @@ class LimitSettings(Struct, frozen=True):
     `lease_default_ms`: a claim without `lease`. `wait_max_ms` bounds a claim's long poll.
     """
 
-    payload_max_bytes: int = 262_144
-    side_document_bytes: int = 8_192
-    document_max_bytes: int = 524_288
-    lease_default_ms: int = 30_000
-    lease_max_ms: int = 3_600_000
-    claim_max_steps: int = 1_000
-    wait_max_ms: int = 60_000
+    payload_max_bytes: Positive = 262_144
+    side_document_bytes: Positive = 8_192
+    document_max_bytes: Positive = 524_288
+    lease_default_ms: Positive = 30_000
+    lease_max_ms: Positive = 3_600_000
+    claim_max_steps: Positive = 1_000
+    wait_max_ms: Positive = 60_000
 
 
 class ServerSettings(Struct, frozen=True):
     """The HTTP surface. Anything but a loopback `host` is refused while `authentication` is `development`."""
 
     host: str = "127.0.0.1"
-    port: int = 8080
-    authentication: str = "development"
-    log_format: str = "console"
-    log_level: str = "info"
+    port: Port = 8080
+    authentication: Literal["development"] = "development"
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(Struct, frozen=True):
