@@ -1,4 +1,4 @@
-"""What can go wrong in the scheduler. Attributes carry the facts; `core.app.problems` maps each to a problem document.
+"""What can go wrong in the scheduler. Attributes carry the facts; `core.problems` maps each to a problem document.
 
 Losing a race is an outcome and has no class here.
 """
