@@ -1,0 +1,88 @@
+"""The machine: what becomes of an instance when something happens to it."""
+
+from .context import render_input, with_values
+from .creation import new_instance
+from .dispatch import advance
+from .events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptRecord,
+    CancelRequested,
+    Claimed,
+    Completed,
+    Decided,
+    Effect,
+    Failed,
+    Heartbeat,
+    InstanceEnded,
+    LeaseEnded,
+    LeaseExpired,
+    ReadyEnded,
+    Refused,
+    Released,
+    Started,
+    StepReady,
+    TerminateRequested,
+    TimerFired,
+    Transition,
+)
+from .leases import MAX_LOST_LEASES
+from .state import (
+    FINAL_INSTANCE,
+    FINAL_STEP,
+    Approval,
+    Instance,
+    InstanceStatus,
+    SideValue,
+    StepState,
+    StepStatus,
+    plain,
+)
+from .table import INSTANCE_MOVES, STEP_MOVES, InstanceMove, StepMove
+from .timers import next_wake_ms
+from .views import instance_view, step_view
+
+__all__ = [
+    "FINAL_INSTANCE",
+    "FINAL_STEP",
+    "INSTANCE_MOVES",
+    "MAX_LOST_LEASES",
+    "STEP_MOVES",
+    "AnyEvent",
+    "Approval",
+    "AttemptEnded",
+    "AttemptRecord",
+    "CancelRequested",
+    "Claimed",
+    "Completed",
+    "Decided",
+    "Effect",
+    "Failed",
+    "Heartbeat",
+    "Instance",
+    "InstanceEnded",
+    "InstanceMove",
+    "InstanceStatus",
+    "LeaseEnded",
+    "LeaseExpired",
+    "ReadyEnded",
+    "Refused",
+    "Released",
+    "SideValue",
+    "Started",
+    "StepMove",
+    "StepReady",
+    "StepState",
+    "StepStatus",
+    "TerminateRequested",
+    "TimerFired",
+    "Transition",
+    "advance",
+    "instance_view",
+    "new_instance",
+    "next_wake_ms",
+    "plain",
+    "render_input",
+    "step_view",
+    "with_values",
+]

@@ -74,10 +74,14 @@ class Released(Event, frozen=True, tag="released"):
 
 
 class LeaseExpired(Event, frozen=True, tag="lease_expired"):
-    """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then it counts as a failure."""
+    """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then it counts as a failure.
+
+    `random` in [0, 1) spreads the backoff that may follow then.
+    """
 
     path: str
     token: int
+    random: float = 0.0
 
 
 class TimerFired(Event, frozen=True, tag="timer"):

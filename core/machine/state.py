@@ -64,9 +64,10 @@ def plain(value: Any) -> Any:
 
 
 class Approval(Struct, frozen=True, omit_defaults=True):
-    """A decision asked for by `requires_approval`."""
+    """A decision asked for by `requires_approval`, and who gave it. `asked_at_ms` is when the step began to wait."""
 
     decision: Literal["pending", "approved", "rejected", "timed_out"] = "pending"
+    asked_at_ms: int = 0
     timeout_at_ms: int = 0
     decided_by: str | None = None
     decided_at_ms: int = 0
@@ -78,9 +79,11 @@ class StepState(Struct, frozen=True, omit_defaults=True):
     """One step of one run, under its run path.
 
     `attempt` numbers the attempt in progress, or the last one, and never restarts. `token` is that of the current
-    lease and 0 when nobody holds the step. `failures` counts attempts that used up a retry, `lost` the leases lost in
-    a row. `activated_at_ms` is when the step's `if` and `input` were evaluated: a rendering at that time, from the
-    same results, gives the same input again. `wake_at_ms` is the step's next own timer, whatever its kind.
+    lease and 0 when nobody holds the step; a succeeded step keeps the token that won, by which a repeated completion
+    is known. `failures` counts attempts that failed, `lost` the leases lost in a row. `activated_at_ms` is when the
+    step's `input` was evaluated (its `if`, while it waits for an approval): a rendering at that time, from the same
+    results, gives the same input again. `wake_at_ms` is the step's next own timer, whatever its kind. `usage` is the
+    current attempt's; `usage_released` the part of it that holders reported who then released the lease.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -101,6 +104,7 @@ class StepState(Struct, frozen=True, omit_defaults=True):
     checkpoint: Any = None
     usage: Usage | None = None
     approval: Approval | None = None
+    usage_released: Usage | None = None
 
 
 class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -1,0 +1,45 @@
+"""Usage: what attempts report, summed into the instance and held against its budgets.
+
+A report is cumulative for its attempt. Of two reports the larger figure of each field stands, so repeats and reports
+that arrive out of order count once.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ...claim.wire import ErrorInfo, Usage
+from .state import StepState
+from .turn import Turn
+
+NOTHING = Usage()
+
+
+def absorb(turn: Turn, state: StepState, reported: Usage) -> StepState:
+    """The state with this report in it; the instance's sum grows by what is new. The caller puts the state."""
+    known = state.usage or NOTHING
+    released = state.usage_released or NOTHING
+    usage = Usage(
+        max(known.llm_calls, released.llm_calls + reported.llm_calls),
+        max(known.llm_tokens, released.llm_tokens + reported.llm_tokens),
+        max(known.cost, released.cost + reported.cost),
+    )
+    if usage == known:
+        return state
+    total = turn.usage
+    turn.usage = Usage(
+        total.llm_calls + usage.llm_calls - known.llm_calls,
+        total.llm_tokens + usage.llm_tokens - known.llm_tokens,
+        total.cost + (usage.cost - known.cost),
+    )
+    return replace(state, usage=usage)
+
+
+def overspent(turn: Turn) -> ErrorInfo | None:
+    """The error that the instance fails with, if a budget is exceeded; reaching it exactly is fine."""
+    allowed = turn.plan.max_llm_calls
+    if allowed is None or turn.usage.llm_calls <= allowed:
+        return None
+    return ErrorInfo(
+        "budget.llm_calls", f"the budget max_llm_calls is {allowed}, and {turn.usage.llm_calls} LLM calls were made"
+    )

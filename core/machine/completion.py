@@ -1,0 +1,47 @@
+"""An executor delivers a step's result."""
+
+from __future__ import annotations
+
+from .budgets import absorb, overspent
+from .events import Completed, Refused
+from .finishing import fail_instance
+from .state import Instance, SideValue, StepStatus
+from .table import COMPLETE
+from .turn import Turn
+
+
+def completed(turn: Turn, event: Completed) -> Refused | None:
+    """The step succeeds. A budget that its usage overspends fails the instance; the result stays recorded."""
+    if is_repeat(turn.instance, event):
+        return None
+    path = event.path
+    state = turn.held(path, event.token)
+    if isinstance(state, Refused):
+        return state
+    if event.usage is not None:
+        state = turn.put(path, absorb(turn, state, event.usage))
+    turn.record(path, state, "succeeded", calls=event.calls, output=event.result)
+    turn.move(
+        path,
+        COMPLETE,
+        result=event.result,
+        result_ref=event.result.ref if type(event.result) is SideValue else None,
+        finished_at_ms=turn.at_ms,
+        wake_at_ms=0,
+        lease_ttl_ms=0,
+        lost=0,
+        error=None,
+        checkpoint=None,
+    )
+    spent = overspent(turn)
+    if spent is None:
+        turn.done.append(path)
+    else:
+        fail_instance(turn, spent)
+    return None
+
+
+def is_repeat(instance: Instance, event: Completed) -> bool:
+    """Whether the step succeeded under this very token before: the same report again, its answer was lost."""
+    state = instance.steps.get(event.path)
+    return state is not None and state.status is StepStatus.SUCCEEDED and state.token == event.token

@@ -1,0 +1,84 @@
+"""Leases: taken, renewed with news, given back, lost."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ...claim.wire import ErrorInfo
+from .activation import ready_again
+from .budgets import absorb, overspent
+from .events import Claimed, Heartbeat, LeaseEnded, LeaseExpired, Refused, Released
+from .failure import fail_attempt
+from .finishing import fail_instance
+from .state import StepStatus
+from .table import CLAIM, LOSE, RELEASE
+from .turn import Turn, unknown_step
+
+MAX_LOST_LEASES = 3
+
+
+def claimed(turn: Turn, event: Claimed) -> Refused | None:
+    """A new attempt begins under a token that no lease of this instance had before."""
+    path, at_ms = event.path, event.at_ms
+    state = turn.steps.get(path)
+    if state is None:
+        return unknown_step(path)
+    if state.status is not StepStatus.READY:
+        held = state.token if state.status is StepStatus.CLAIMED else 0
+        return Refused("not_open", f"step {path!r} can't be claimed: it is {state.status.value}", held)
+    if state.ready_at_ms > at_ms:
+        return Refused("not_open", f"step {path!r} can't be claimed before {state.ready_at_ms}; it is {at_ms}")
+    turn.tokens += 1
+    timeout_ms = turn.step(path).timeout_ms
+    turn.move(
+        path,
+        CLAIM,
+        attempt=state.attempt + 1,
+        token=turn.tokens,
+        claimed_at_ms=at_ms,
+        wake_at_ms=at_ms + timeout_ms if timeout_ms else 0,
+        lease_ttl_ms=event.lease_ttl_ms,
+        worker=event.worker,
+    )
+    return None
+
+
+def heartbeat(turn: Turn, event: Heartbeat) -> Refused | None:
+    """Keep the checkpoint for the next attempt and the usage for the budgets. Without either nothing changes."""
+    state = turn.held(event.path, event.token)
+    if isinstance(state, Refused):
+        return state
+    if event.checkpoint is not None:
+        state = replace(state, checkpoint=event.checkpoint)
+    if event.usage is not None:
+        state = absorb(turn, state, event.usage)
+    if state is not turn.steps[event.path]:
+        turn.put(event.path, state)
+    if event.usage is not None and (spent := overspent(turn)) is not None:
+        fail_instance(turn, spent)
+    return None
+
+
+def released(turn: Turn, event: Released) -> Refused | None:
+    """The attempt does not count and leaves no row; its token stays burnt, and what it used stays counted."""
+    state = turn.held(event.path, event.token)
+    if isinstance(state, Refused):
+        return state
+    ready_again(turn, event.path, RELEASE, attempt=state.attempt - 1, usage_released=state.usage)
+    return None
+
+
+def lease_expired(turn: Turn, event: LeaseExpired) -> Refused | None:
+    """A new attempt at once; from the fourth loss in a row on it is a failure of type `lease_lost`, under the retry policy."""
+    path = event.path
+    state = turn.held(path, event.token)
+    if isinstance(state, Refused):
+        return state
+    error = ErrorInfo("lease_lost", f"no heartbeat came within {state.lease_ttl_ms} ms")
+    turn.effects.append(LeaseEnded(path, state.token, f"{error.type}: {error.message}"))
+    if state.lost >= MAX_LOST_LEASES:
+        fail_attempt(turn, path, state, "lease_lost", error, random=event.random)
+        return None
+    turn.record(path, state, "lease_lost", error=error)
+    ready_again(turn, path, LOSE, lost=state.lost + 1, usage=None, usage_released=None)
+    return None

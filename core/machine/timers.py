@@ -1,0 +1,74 @@
+"""Timers: what is due happens in the order in which it fell due."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ...claim.wire import ErrorInfo
+from .activation import ready_again
+from .approvals import approval_late
+from .events import LeaseEnded, ReadyEnded, Refused, TimerFired
+from .failure import fail_attempt, fail_step
+from .finishing import fail_instance
+from .state import FINAL_INSTANCE, Instance, StepState, StepStatus
+from .table import QUEUE_LATE, RETRY
+from .turn import Turn
+
+# Spreads the jitter of several timeouts in one event, which brings one random number: the golden ratio's multiples.
+_SPREAD = 0.6180339887498949
+
+
+def next_wake_ms(instance: Instance) -> int:
+    """When the next timer of the instance falls due, 0 for never. Costs a look at each step."""
+    if instance.status in FINAL_INSTANCE:
+        return 0
+    earliest = instance.deadline_ms
+    for state in instance.steps.values():
+        wake = state.wake_at_ms
+        if wake and (wake < earliest or not earliest):
+            earliest = wake
+    return earliest
+
+
+def timer_fired(turn: Turn, event: TimerFired) -> Refused | None:
+    """Everything due, by due time, then in the order of the steps; the deadline comes after steps' timers of its millisecond."""
+    at_ms = event.at_ms
+    deadline_ms = turn.instance.deadline_ms
+    due = [(state.wake_at_ms, path) for path, state in turn.steps.items() if 0 < state.wake_at_ms <= at_ms]
+    due.sort(key=lambda timer: timer[0])  # stable: steps keep their order
+    deadline_due = 0 < deadline_ms <= at_ms
+    for position, (wake_at_ms, path) in enumerate(due):
+        if deadline_due and wake_at_ms > deadline_ms:
+            break
+        _fire(turn, path, (event.random + position * _SPREAD) % 1.0)
+        if turn.ended:
+            return None
+    if deadline_due:
+        allowed_ms = deadline_ms - turn.instance.created_at_ms
+        fail_instance(turn, ErrorInfo("max_duration", f"the instance ran longer than max_duration, {allowed_ms} ms"))
+    return None
+
+
+def _fire(turn: Turn, path: str, random: float) -> None:
+    state = turn.steps[path]
+    if state.status is StepStatus.BACKING_OFF:
+        ready_again(turn, path, RETRY)
+    elif state.status is StepStatus.CLAIMED:
+        _attempt_late(turn, path, state, random)
+    elif state.status is StepStatus.READY:
+        _queue_late(turn, path)
+    else:
+        assert state.status is StepStatus.WAITING, f"{path}: a timer on a step that is {state.status}"
+        approval_late(turn, path, state)
+
+
+def _attempt_late(turn: Turn, path: str, state: StepState, random: float) -> None:
+    error = ErrorInfo("timeout", f"the attempt ran longer than {turn.step(path).timeout_ms} ms")
+    turn.effects.append(LeaseEnded(path, state.token, f"{error.type}: {error.message}"))
+    fail_attempt(turn, path, replace(state, lost=0), "timed_out", error, random=random)
+
+
+def _queue_late(turn: Turn, path: str) -> None:
+    turn.effects.append(ReadyEnded(path))
+    error = ErrorInfo("queue_timeout", f"nobody claimed it within {turn.step(path).queue_timeout_ms} ms")
+    fail_step(turn, path, QUEUE_LATE, error)
