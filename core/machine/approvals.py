@@ -30,9 +30,8 @@ def decided(turn: Turn, event: Decided) -> Refused | None:
     policy = turn.step(path).approval
     assert policy is not None
     if not _may_decide(policy, event):
-        return Refused(
-            "forbidden", f"{event.by} may not decide on step {path!r}: its approvers are {', '.join(policy.approvers)}"
-        )
+        names = ", ".join(policy.approvers)
+        return Refused("forbidden", f"{event.by} may not decide on step {path!r}; its approvers are: {names}")
     _decide(turn, path, approval, event)
     return None
 
@@ -53,7 +52,7 @@ def approval_late(turn: Turn, path: str, state: StepState) -> None:
 
 
 def is_repeat(instance: Instance, event: Decided) -> bool:
-    """Whether this person decided just so before, on the step named, or on any where none was named and none is open."""
+    """Whether this person decided just so before: on the step named or, none being named or open, on any."""
     if event.path:
         state = instance.steps.get(event.path)
         return state is not None and _same(state.approval, event)
@@ -85,10 +84,10 @@ def _not_open(path: str, state: StepState) -> Refused:
         return Refused("not_open", f"step {path!r} asks for no approval now: it is {state.status.value}")
     if approval.decision == "pending":
         return Refused("not_open", f"the approval of step {path!r} is closed: the step is {state.status.value}")
-    by = f" by {approval.decided_by}" if approval.decided_by else ""
-    return Refused(
-        "not_open", f"step {path!r} was {approval.decision.replace('_', ' ')}{by} at {approval.decided_at_ms}"
-    )
+    if approval.decision == "timed_out":
+        return Refused("not_open", f"the approval of step {path!r} timed out at {approval.decided_at_ms}")
+    by, at_ms = approval.decided_by, approval.decided_at_ms
+    return Refused("not_open", f"step {path!r} was {approval.decision} by {by} at {at_ms}")
 
 
 def _may_decide(policy: ApprovalPolicy, event: Decided) -> bool:

@@ -37,7 +37,7 @@ from .turn import Turn
 
 
 def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
-    """Apply one event. Pure: the instance given is not changed, and what did not change is shared with the one returned.
+    """Apply one event. Pure: the instance given stays as it is; what does not change is shared with the one returned.
 
     When the event is refused, or repeats one that was applied before, the instance returned is the one given. `plan`
     must be that of the instance's workflow and version.

@@ -96,7 +96,7 @@ class TimerFired(Event, frozen=True, tag="timer"):
 class Decided(Event, frozen=True, tag="decided"):
     """Somebody approves or rejects. `path` is empty when exactly one approval is open and was meant.
 
-    `by` is a principal's name and `roles` its roles: one of them must be among the step's approvers, where it names any.
+    `by` is a principal's name and `roles` its roles: where the step names approvers, one of them must be among these.
     """
 
     path: str
@@ -171,7 +171,7 @@ class StepReady(Struct, frozen=True):
 
 
 class LeaseEnded(Struct, frozen=True):
-    """The machine took this lease away; an executor that still works under it is to be told (`reason`) at its next word.
+    """The machine took this lease away; an executor that still works under it is told (`reason`) at its next word.
 
     A lease that ends by its executor's own report (complete, fail, release) has no such effect.
     """

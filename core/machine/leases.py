@@ -69,7 +69,7 @@ def released(turn: Turn, event: Released) -> Refused | None:
 
 
 def lease_expired(turn: Turn, event: LeaseExpired) -> Refused | None:
-    """A new attempt at once; from the fourth loss in a row on it is a failure of type `lease_lost`, under the retry policy."""
+    """A new attempt at once. From the fourth loss in a row on it is a failure of type `lease_lost`, like any other."""
     path = event.path
     state = turn.held(path, event.token)
     if isinstance(state, Refused):

@@ -31,7 +31,7 @@ def next_wake_ms(instance: Instance) -> int:
 
 
 def timer_fired(turn: Turn, event: TimerFired) -> Refused | None:
-    """Everything due, by due time, then in the order of the steps; the deadline comes after steps' timers of its millisecond."""
+    """Everything due, by due time, then in the order of the steps; the deadline comes last within its millisecond."""
     at_ms = event.at_ms
     deadline_ms = turn.instance.deadline_ms
     due = [(state.wake_at_ms, path) for path, state in turn.steps.items() if 0 < state.wake_at_ms <= at_ms]
