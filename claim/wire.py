@@ -18,7 +18,11 @@ Labels = Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128)], Shor
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """What an attempt consumed; summed into the instance's budgets. `cost` is in the tenant's own currency unit."""
+    """What an attempt consumed; summed into the instance's budgets. `cost` is in the tenant's own currency unit.
+
+    A report is cumulative for its attempt, in heartbeats and at the end alike: the largest figures reported stand, so
+    repeats count once.
+    """
 
     llm_calls: NonNegative = 0
     llm_tokens: NonNegative = 0

@@ -1,4 +1,42 @@
-"""The machine: what becomes of an instance when something happens to it."""
+"""The machine: what becomes of an instance when something happens to it.
+
+`advance(instance, plan, event)` is a pure function. It does no I/O, reads no clock and draws no random number but the
+ones in the event, so the same events give the same instance in every process and at any later time: replay, simulation
+and the retry of a write that lost its race all rest on that. Instances are values. `advance` shares with the old one
+what did not change, so an event costs what it touches, whatever happened before it.
+
+One event is one `Turn`, the only thing here that is changed in place. It goes through three stages:
+
+1. The event's own function (`leases`, `completion`, `failure`, `timers`, `approvals`) changes the step that it names,
+   or refuses. A refusal, and a repeat of what stands already, return the very instance that was given.
+2. `activation.settle` goes on to the dependents of what is done now: `if` decides on skipping, `requires_approval`
+   makes the step wait, then `input` and `with` are rendered and the step is ready. Skipped steps are done too.
+3. `finishing.conclude` says whether what is open makes the instance running or waiting; when nothing is open, it
+   renders `outputs` and the instance has succeeded. A step that fails for good ends the instance at once: attempts in
+   progress are recorded as cancelled, their leases end, the rest is cancelled.
+
+Statuses change by the moves of `table` alone; an event that finds a step in another status is refused.
+
+Rules that the shell and the executors rely on:
+
+- **Tokens** only grow within an instance, and none is given out twice, released leases included. A succeeded step keeps
+  the token that won, so a completion whose answer was lost is acknowledged when it is sent again. Cancelling what is
+  cancelled, terminating what is terminated and the same decision by the same person are repeats likewise.
+- **Attempts** are numbered 1, 2, 3 and never restart. Each ends in one `AttemptEnded`, but for released ones: they leave
+  no row, the next claim has their number, and the usage that they reported is carried over to it.
+- **Retries**: attempts that failed, ran into `timeout`, or lost a lease once too often count against `retry.max`; the
+  policy is asked for each. A lost lease gives a new attempt at once, `MAX_LOST_LEASES` times in a row; what the executor
+  reports, and a timeout, end the row. `queue_timeout`, `template`, `rejected` and `approval_timeout` are never retried.
+- **Timers** act when `TimerFired` says so, not before: a completion that is applied before it counts, however late. What
+  is due fires by due time, then in the order of the steps. A timer that an event sets is never due in that event.
+- **Usage** is cumulative for an attempt, in heartbeats and at its end alike; the largest figures stand. A budget is
+  spent when the sum exceeds it; reaching it is fine. The completion that overspends it keeps its result.
+- **Inputs** are not stored: a step sees its ancestors only, these are final when it is activated, and
+  `activated_at_ms` is `now` in its templates, so `render_input` gives the same again. An attempt after the first has
+  the input of the first.
+- **Effects** come in the order in which things happened. `LeaseEnded` tells of leases that the machine took away, not
+  of those that their executors ended. `InstanceEnded` comes exactly once, last.
+"""
 
 from .context import render_input, with_values
 from .creation import new_instance
@@ -19,6 +57,7 @@ from .events import (
     LeaseExpired,
     ReadyEnded,
     Refused,
+    Rejected,
     Released,
     Started,
     StepReady,
@@ -67,6 +106,7 @@ __all__ = [
     "LeaseExpired",
     "ReadyEnded",
     "Refused",
+    "Rejected",
     "Released",
     "SideValue",
     "Started",

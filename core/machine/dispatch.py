@@ -21,6 +21,7 @@ from .events import (
     Heartbeat,
     LeaseExpired,
     Refused,
+    Rejected,
     Released,
     Started,
     TerminateRequested,
@@ -28,7 +29,7 @@ from .events import (
     Transition,
 )
 from .failure import failed
-from .finishing import conclude, end_instance
+from .finishing import conclude, end_instance, fail_instance
 from .leases import claimed, heartbeat, lease_expired, released
 from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepStatus
 from .table import CANCEL_INSTANCE, TERMINATE
@@ -74,6 +75,11 @@ def _terminate(turn: Turn, event: TerminateRequested) -> Refused | None:
     return None
 
 
+def _rejected(turn: Turn, event: Rejected) -> Refused | None:
+    fail_instance(turn, event.error)
+    return None
+
+
 def _by(what: str, by: str, reason: str | None) -> str:
     return f"{what} by {by}: {reason}" if reason else f"{what} by {by}"
 
@@ -112,4 +118,5 @@ _APPLY: dict[type, Callable[[Turn, Any], Refused | None]] = {
     Decided: decided,
     CancelRequested: _cancel,
     TerminateRequested: _terminate,
+    Rejected: _rejected,
 }
