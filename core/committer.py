@@ -27,9 +27,10 @@ import structlog
 from . import codec
 from .codec import OutboxEntry
 from .errors import OutcomeUnknown, StoreRejected, StoreUnavailable
-from .es.lines import create_line, delete_line, fence_lines, index_line
+from .es.bulk_lines import create_line, delete_line, lane_write_line, remove_line
 from .machine.events import AnyEvent
 from .metrics import Metrics
+from .fence import fence_lines
 from .ports import BulkItem, Clock, Store, StoredDocument
 from .resident import Answer, Resident
 from .settings import CommitSettings, LimitSettings
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 class CommitListener(Protocol):
     """What the lane is told. All calls are synchronous and may change residents again."""
+
+    def flushing(self) -> None:
+        """A bulk is about to be cut: what can still join it is to happen now."""
 
     def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
         """A write of the instance stands, and with it the outbox records that it named: they may be delivered."""
@@ -162,6 +166,7 @@ class Committer:
         self._scheduled = False
         if self._closed:
             return
+        self._listener.flushing()
         wait_ms = self._paused_until_ms - self._clock.monotonic_ms()
         if wait_ms > 0:
             self._schedule_in(wait_ms)
@@ -173,7 +178,14 @@ class Committer:
             self._bulks += 1
             task = asyncio.get_running_loop().create_task(self._send(writes))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # A defect of ours: what the bulk held is in doubt, so the lane is given up and read anew.
+            log.error("commit.failed", lane=self._index, exc_info=task.exception())
+            self._listener.lost("an unexpected error while committing")
 
     def _schedule(self) -> None:
         if not self._scheduled and not self._closed:
@@ -217,13 +229,7 @@ class Committer:
         sides, resident.side_writes = resident.side_writes, []
         for ref, body in sides:
             lines += (create_line(ref), body)
-        version = resident.version
-        action = (
-            create_line(resident.id)
-            if version is None
-            else index_line(resident.id, version.seq_no, version.primary_term)
-        )
-        lines += (action, document)
+        lines += (lane_write_line(resident.id, resident.version), document)
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
         return Write(
@@ -253,9 +259,8 @@ class Committer:
             return None
         resident.changed = False
         resident.in_flight = True
-        sides = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
-        own = delete_line(resident.id, version.seq_no, version.primary_term)
-        return Write(resident, "", [*sides, own], len(sides), delete=True)
+        sides = [remove_line(ref) for ref in codec.side_refs(resident.instance)]
+        return Write(resident, "", [*sides, delete_line(resident.id, version)], len(sides), delete=True)
 
     async def _send(self, writes: list[Write]) -> None:
         lines = [line for write in writes for line in write.lines]

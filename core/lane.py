@@ -158,9 +158,9 @@ class Lane:
         """Rebuild what memory holds beside an instance that was read from its document: queue, leases, timers."""
         instance = resident.instance
         for path, step in instance.steps.items():
-            if step.status is StepStatus.READY:
+            if step.status is StepStatus.READY and path not in resident.ready:
                 self._offer(resident, path, step.ready_at_ms)
-            elif step.status is StepStatus.CLAIMED:
+            elif step.status is StepStatus.CLAIMED and path not in resident.leases:
                 self._lease(resident, path, step.lease_ttl_ms)
         self._wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
@@ -196,6 +196,9 @@ class Lane:
         settle_all(answers, Unavailable(f"lane {self.name} is changing its owner: {reason}"))
 
     # CommitListener
+
+    def flushing(self) -> None:
+        self._engine.match()
 
     def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
         if named:
@@ -250,6 +253,7 @@ class Lane:
         capability = resident.plan.steps[path].executor
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
         self._queue.add(step)
+        self._engine.step_ready()
 
     def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
         record = effect.record

@@ -56,6 +56,11 @@ class ReadyQueue:
         self._lines: dict[str, _Lines] = {}
         self._fresh: set[str] = set()
 
+    @property
+    def has_matches(self) -> bool:
+        """Whether steps have come for which claims wait."""
+        return bool(self._fresh)
+
     def add(self, step: ReadyStep) -> None:
         """The step waits; `match` will offer it to the claims that wait for its capability."""
         line = self._line(step.capability)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
 from msgspec import Struct
 
 from ..claim.wire import (
@@ -23,7 +28,20 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..ilm import IndexNames, bootstrap
+from .claims import Claims
+from .clock import SystemClock
+from .control import LaneLease
+from .engine import Engine
+from .es import connect
+from .metrics import Metrics
+from .ports import Clock
 from .principal import Principal
+from .reads import Reads
+from .reports import Reports
+from .settings import Settings
+from .starts import Starts
+from .steering import Steering
 
 
 class LaneView(Struct, frozen=True, omit_defaults=True):
@@ -55,23 +73,33 @@ class Replica:
     An answer means that its effect stands in Elasticsearch.
     """
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reads = Reads(engine)
+        self._starts = Starts(engine, self._reads)
+        self._claims = Claims(engine)
+        self._reports = Reports(engine, self._reads)
+        self._steering = Steering(engine, self._reads)
+        engine.match = self._claims.match
+
     async def put_definition(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
         """Store a definition version and make it the active one.
 
         Raises: InvalidRequest with violations; Conflict when the version is stored with other content.
         """
-        raise NotImplementedError
+        return await self._engine.catalog.put(principal, name, source)
 
     async def get_definition(self, principal: Principal, name: str, version: int | None) -> DefinitionView:
         """Raises: NotFound."""
-        raise NotImplementedError
+        return await self._engine.catalog.view(principal, name, version)
 
     async def list_definitions(self, principal: Principal) -> DefinitionList:
-        raise NotImplementedError
+        """The active definitions that the principal may start."""
+        return await self._engine.catalog.list(principal)
 
     async def delete_definition(self, principal: Principal, name: str) -> None:
         """Take the name out of use: later starts get NotFound; running instances go on with their stored version."""
-        raise NotImplementedError
+        await self._engine.catalog.delete(principal, name)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, idempotency_key: str | None, traceparent: str | None
@@ -81,13 +109,13 @@ class Replica:
         Raises: NotFound; InvalidRequest with every violation of the inputs; Conflict (another request under that
         key); PayloadTooLarge; QuotaExceeded.
         """
-        raise NotImplementedError
+        return await self._starts.start(principal, name, body, key=idempotency_key, traceparent=traceparent)
 
     async def start_many(
         self, principal: Principal, starts: list[StartItem], *, traceparent: str | None
     ) -> list[StartResult]:
         """Start many, in one group write a lane; each has its own result."""
-        raise NotImplementedError
+        return await self._starts.start_many(principal, starts, traceparent=traceparent)
 
     async def claim(
         self,
@@ -104,52 +132,129 @@ class Replica:
 
         If the caller is cancelled, what it was about to get is released without using an attempt.
         """
-        raise NotImplementedError
+        return await self._claims.claim(
+            principal,
+            capabilities,
+            max_steps=max_steps,
+            lease_ms=lease_ms,
+            wait_ms=wait_ms,
+            worker=worker,
+            request_id=request_id,
+        )
 
     async def complete(self, principal: Principal, step_id: str, body: CompleteBody) -> Acknowledged:
         """Raises: LeaseLost; NotFound; PayloadTooLarge."""
-        raise NotImplementedError
+        return _acknowledged(await self._reports.report(principal, step_id, body))
 
     async def fail(self, principal: Principal, step_id: str, body: FailBody) -> Acknowledged:
         """Raises: LeaseLost; NotFound."""
-        raise NotImplementedError
+        return _acknowledged(await self._reports.report(principal, step_id, body))
 
     async def heartbeat(self, principal: Principal, step_id: str, body: HeartbeatBody) -> HeartbeatAnswer:
         """Raises: LeaseLost; NotFound."""
-        raise NotImplementedError
+        answer = await self._reports.report(principal, step_id, body)
+        assert isinstance(answer, HeartbeatAnswer)
+        return answer
 
     async def release(self, principal: Principal, step_id: str) -> Acknowledged:
         """Raises: LeaseLost; NotFound."""
-        raise NotImplementedError
+        return _acknowledged(await self._reports.report(principal, step_id, None))
 
     async def report_many(self, principal: Principal, reports: list[StepReport]) -> list[StepReportResult]:
         """Complete, fail, renew or release many, in one group write a lane; each has its own result."""
-        raise NotImplementedError
+        return await self._reports.report_many(principal, reports)
 
     async def instance(self, principal: Principal, instance_id: str) -> InstanceView:
         """The instance as the store holds it, live or finished. Raises: NotFound."""
-        raise NotImplementedError
+        return await self._reads.view(principal, instance_id)
 
     async def decide(
         self, principal: Principal, instance_id: str, *, approved: bool, step: str | None, body: DecisionBody
     ) -> InstanceView:
         """Approve or reject. Raises: NotFound; Conflict (no approval is open, or several and none named); Forbidden."""
-        raise NotImplementedError
+        return await self._steering.decide(principal, instance_id, approved=approved, step=step, body=body)
 
     async def cancel(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
         """Raises: NotFound; Conflict when it has ended otherwise."""
-        raise NotImplementedError
+        return await self._steering.cancel(principal, instance_id, reason)
 
     async def terminate(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
         """Raises: NotFound; Conflict when it has ended otherwise."""
-        raise NotImplementedError
+        return await self._steering.terminate(principal, instance_id, reason)
 
     async def lanes(self) -> list[LaneView]:
-        raise NotImplementedError
+        """Every lane, as this replica last saw its lease."""
+        return [self._lane_view(lease) for lease in sorted(self._engine.control.leases, key=lambda lease: lease.lane)]
 
     async def replicas(self) -> list[ReplicaView]:
-        raise NotImplementedError
+        """The replicas that have signed on."""
+        owned: dict[str, list[str]] = {}
+        for lease in self._engine.control.leases:
+            owned.setdefault(lease.owner or "", []).append(lease.lane)
+        return [
+            ReplicaView(
+                replica=record.replica,
+                address=record.address,
+                started_at_ms=record.started_at_ms,
+                lanes=sorted(owned.get(record.replica, [])),
+                me=record.replica == self._engine.replica_id,
+            )
+            for record in await self._engine.control.replicas()
+        ]
 
     def ready(self) -> bool:
         """Whether this replica owns a lane and may answer: what `/readyz` says."""
-        raise NotImplementedError
+        return any(lane.open for lane in self._engine.lanes.values())
+
+    def stop_claims(self) -> None:
+        """Answer every waiting claim with nothing: the replica is going away."""
+        self._claims.close()
+
+    def _lane_view(self, lease: LaneLease) -> LaneView:
+        lane = self._engine.lanes.get(lease.lane)
+        if lane is None:
+            return LaneView(lane=lease.lane, owner=lease.owner, epoch=lease.epoch, mine=False)
+        return LaneView(
+            lane=lease.lane,
+            owner=lease.owner,
+            epoch=lane.epoch,
+            mine=lane.open,
+            waiting=len(lane.residents),
+            ready=sum(len(resident.ready) for resident in lane.residents.values()),
+            dirty=lane.committer.changed,
+        )
+
+
+def _acknowledged(answer: Acknowledged | HeartbeatAnswer) -> Acknowledged:
+    assert isinstance(answer, Acknowledged)
+    return answer
+
+
+@asynccontextmanager
+async def open_replica(
+    settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[Replica]:
+    """A replica on the cluster that the settings name: indices made, lanes taken as far as they are free.
+
+    Leaving the context hands the lanes over. Raises: StoreError; SchemaTooNew.
+    """
+    async with connect(settings.store) as store:
+        names = IndexNames(settings.store.index_prefix)
+        await bootstrap(store.request, names, lanes=settings.lanes.lanes)
+        engine = Engine(
+            store=store,
+            names=names,
+            clock=clock or SystemClock(),
+            random=Random(),
+            settings=settings,
+            metrics=metrics or Metrics(),
+            replica_id=secrets.token_hex(6),
+            address=f"http://{settings.server.host}:{settings.server.port}",
+        )
+        replica = Replica(engine)
+        await engine.open()
+        try:
+            yield replica
+        finally:
+            replica.stop_claims()
+            await engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -10,21 +11,26 @@ class Ticket:
     """Collects the outcomes of one request's items, and wakes the request once, when all are known.
 
     One future a request, however many items it has. An outcome is the item's answer, or the exception that the
-    request is to raise for it.
+    request is to raise for it. `on_settled` is called with all of them, in place of waking a waiting request.
     """
 
-    __slots__ = ("_future", "_outstanding", "outcomes")
+    __slots__ = ("_future", "_on_settled", "_outstanding", "outcomes")
 
-    def __init__(self, items: int = 1) -> None:
+    def __init__(self, items: int = 1, on_settled: Callable[[list[Any]], None] | None = None) -> None:
         self.outcomes: list[Any] = [None] * items
         self._outstanding = items
+        self._on_settled = on_settled
         self._future: asyncio.Future[None] | None = None
 
     def settle(self, slot: int, outcome: Any) -> None:
         """The outcome of one item; each item is settled once."""
         self.outcomes[slot] = outcome
         self._outstanding -= 1
-        if self._outstanding == 0 and self._future is not None and not self._future.done():
+        if self._outstanding:
+            return
+        if self._on_settled is not None:
+            self._on_settled(self.outcomes)
+        elif self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     async def wait(self) -> list[Any]:

@@ -1,0 +1,256 @@
+"""What a replica is made of: its lanes, its ready queue, and the loops that keep them.
+
+The engine takes lanes under leases, loads them, and gives them up; requests are served by the modules that `Replica`
+gathers (`starts`, `claims`, `reports`, `reads`), which find the lane of an instance here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+
+import structlog
+
+from ..ilm import IndexNames
+from . import codec
+from .catalog import Catalog
+from .change_feed import StatsFeed
+from .control import Control, LaneLease
+from .errors import LeaseholdError, StoreError, Unavailable
+from .es.finished import finished_body
+from .history import History
+from .ids import lane_of
+from .lane import Lane, set_aside_event, settle_all
+from .machine.events import AnyEvent
+from .metrics import Metrics
+from .ports import Clock, Store, StoredDocument
+from .ready_queue import ReadyQueue
+from .resident import Resident
+from .settings import Settings
+from .takeover import resident_of, take_over, with_sides
+
+log = structlog.get_logger(__name__)
+
+_ID_SEARCH = 1_000
+
+
+class Engine:
+    """One replica's working parts. `open` before use; `close` hands the lanes over."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        names: IndexNames,
+        clock: Clock,
+        random: Random,
+        settings: Settings,
+        metrics: Metrics,
+        replica_id: str,
+        address: str,
+    ) -> None:
+        self.store = store
+        self.names = names
+        self.clock = clock
+        self.random = random
+        self.settings = settings
+        self.metrics = metrics
+        self.replica_id = replica_id
+        self.lanes: dict[str, Lane] = {}
+        self.queue = ReadyQueue()
+        self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
+        self.history = History(
+            store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
+        )
+        self.control = Control(
+            store=store,
+            names=names,
+            clock=clock,
+            settings=settings.lanes,
+            replica_id=replica_id,
+            address=address,
+            on_taken=self._taken,
+            on_renewed=self._renewed,
+            on_lost=self._lost,
+        )
+        self._definitions_feed = StatsFeed(
+            store=store, index=names.definitions, on_change=self.catalog.forget_heads
+        )
+        # Pairs ready steps with waiting claims; `Claims` puts its own here.
+        self.match: Callable[[], None] = lambda: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._match_scheduled = False
+
+    async def open(self) -> None:
+        """Learn where things are and start the loops. Raises: StoreError."""
+        await self.history.open()
+        await self.control.register_lanes()
+        await self.control.pass_once()
+        self._spawn(self._run_control())
+        self._spawn(self.history.run())
+        self._spawn(self._definitions_feed.run())
+
+    async def close(self) -> None:
+        """Orderly end: what is acknowledged is delivered, lanes are given back. What is left stands in the documents."""
+        self._closing = True
+        lanes = list(self.lanes.values())
+        try:
+            async with asyncio.timeout(5):
+                for lane in lanes:
+                    await lane.committer.drain()
+                await self.history.drain()
+                for lane in lanes:
+                    await lane.committer.drain()
+        except (TimeoutError, StoreError) as error:
+            log.warning("engine.close_incomplete", error=repr(error))
+        for lane in lanes:
+            self._drop(lane, "this replica is shutting down")
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.control.release([lane.name for lane in lanes])
+        except StoreError as error:
+            log.warning("engine.release_failed", error=str(error))
+
+    def step_ready(self) -> None:
+        """A step joined the queue: claims that wait are served before this turn of the event loop ends."""
+        if not self._match_scheduled and self.queue.has_matches:
+            self._match_scheduled = True
+            asyncio.get_running_loop().call_soon(self._match_now)
+
+    def lane_for_start(self) -> Lane:
+        """The lane that a new instance goes to: an open one of this replica's. Raises: Unavailable."""
+        lanes = [lane for lane in self.lanes.values() if lane.open]
+        if not lanes:
+            raise Unavailable("this replica owns no lane yet", retry_after_s=self.settings.lanes.renew_every_ms / 1_000)
+        return lanes[self.random.randrange(len(lanes))]
+
+    def lane_of(self, instance_id: str) -> Lane | None:
+        """The open lane that holds the instance; None where the id names no lane. Raises: Unavailable (not owned here)."""
+        name = lane_of(instance_id)
+        if name is None:
+            return None
+        lane = self.lanes.get(name)
+        if lane is None or not lane.open:
+            if any(lease.lane == name for lease in self.control.leases):
+                raise Unavailable(f"lane {name} has no owner here for the moment")
+            return None
+        return lane
+
+    async def finished_ids(self, ids: Sequence[str]) -> set[str]:
+        """Which of these instances stand in history, as of now."""
+        await self.store.refresh(self.names.instances)
+        found: set[str] = set()
+        for start in range(0, len(ids), _ID_SEARCH):
+            page = await self.store.search(self.names.instances, finished_body(list(ids[start : start + _ID_SEARCH])))
+            found.update(hit.id for hit in page.hits)
+        return found
+
+    def reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+        """Another writer changed the document: start again from it, and let what had happened here happen to it."""
+        self._spawn(self._reload(lane, resident, found, events))
+
+    def set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
+        """The document can't be stored as it has become: fail the instance from its last stored state."""
+        self._spawn(self._set_aside(lane, resident, reason))
+
+    def lane_lost(self, lane: Lane, reason: str) -> None:
+        """Give up a lane that another replica owns by now."""
+        if self.lanes.get(lane.name) is lane:
+            log.warning("lane.lost", lane=lane.name, epoch=lane.epoch, reason=reason)
+        self._drop(lane, reason)
+
+    def _match_now(self) -> None:
+        self._match_scheduled = False
+        self.match()
+
+    def _taken(self, lease: LaneLease, trusted_until_ms: int) -> None:
+        lane = Lane(lease.lane, lease.epoch, self)
+        lane.trusted_until_ms = trusted_until_ms
+        old = self.lanes.get(lease.lane)
+        if old is not None:
+            self._drop(old, "taken again under a new epoch")
+        self.lanes[lease.lane] = lane
+        self._spawn(self._load(lane))
+
+    def _renewed(self, name: str, trusted_until_ms: int) -> None:
+        lane = self.lanes.get(name)
+        if lane is not None:
+            lane.trusted_until_ms = trusted_until_ms
+
+    def _lost(self, name: str) -> None:
+        lane = self.lanes.get(name)
+        if lane is not None:
+            self.lane_lost(lane, "its lease was taken by another replica")
+
+    def _drop(self, lane: Lane, reason: str) -> None:
+        if self.lanes.get(lane.name) is lane:
+            del self.lanes[lane.name]
+        self.history.forget(lane)
+        lane.close(reason)
+
+    async def _load(self, lane: Lane) -> None:
+        try:
+            await take_over(self, lane)
+        except LeaseholdError as error:
+            # The lease is kept and not renewed as ours: the next pass of control takes it under a new epoch.
+            log.warning("lane.take_over_failed", lane=lane.name, epoch=lane.epoch, error=str(error))
+            self._drop(lane, str(error))
+            self.control.abandon(lane.name)
+        else:
+            lane.open = not self._closing
+
+    async def _run_control(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.lanes.renew_every_ms / 1_000)
+            self.metrics.loop("control")
+            try:
+                await self.control.pass_once()
+            except StoreError as error:
+                log.warning("control.pass_failed", error=str(error))
+
+    async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+        fresh = await self._rebuild(lane, resident, found)
+        refused = [refusal for event in events if (refusal := lane.apply(fresh, event)) is not None]
+        answers, resident.answers = resident.answers, []
+        if refused:
+            # Which answer belongs to the refused event is not known: all are to ask again.
+            error = Unavailable(f"instance {fresh.id} was changed by another writer: {refused[0].detail}")
+            settle_all(answers, error)
+            return
+        for ticket, slot, outcome in answers:
+            lane.answer(fresh, ticket, slot, outcome)
+
+    async def _set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
+        found = await self.store.get(lane.index, resident.id)
+        if found is None:
+            lane.gone(resident)
+            return
+        fresh = await self._rebuild(lane, resident, found)
+        lane.apply(fresh, set_aside_event(self.clock.now_ms(), reason))
+
+    async def _rebuild(self, lane: Lane, resident: Resident, found: StoredDocument) -> Resident:
+        for step in resident.ready.values():
+            self.queue.withdraw(step)
+        instance, bookkeeping = codec.decode_document(found.source)
+        (instance,) = await with_sides(self, lane.index, [instance])
+        assert found.version is not None
+        fresh = resident_of(lane, self, instance, bookkeeping, found.version)
+        lane.residents[fresh.id] = fresh
+        lane.install(fresh)
+        return fresh
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.metrics.loop_failed("engine")
+            log.error("engine.task_failed", exc_info=task.exception())
