@@ -19,7 +19,7 @@ from ..definitions import Definition, DefinitionError, load
 from ..definitions.plan import Plan
 from ..ilm import IndexNames
 from .errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, StoreError, Unavailable
-from .es.bulk_lines import create_line, replace_line
+from .es.lines import create_line, index_line
 from .ports import BulkItem, Clock, Store, Version
 from .principal import EVERY_TENANT, Principal
 from .settings import LimitSettings
@@ -90,7 +90,7 @@ class Catalog:
         return (await self._version(tenant, name, version)).plan
 
     async def resolve(self, principal: Principal, name: str, version: int | None) -> Compiled:
-        """The version that a start of this principal gets: its tenant's own name, else everybody's. Raises: NotFound."""
+        """The version that a start of this principal gets: its tenant's own, else everybody's. Raises: NotFound."""
         for tenant in _owners(principal) if _NAME.fullmatch(name) else ():
             head = self._heads.get((tenant, name)) or await self._head(tenant, name)
             if head is not None and head.active:
@@ -159,7 +159,7 @@ class Catalog:
             if head is None or not head.active or version is None:
                 raise NotFound("workflow", name)
             retired = msgspec.structs.replace(head, active=0)
-            line = replace_line(_head_id(principal.tenant, name), version)
+            line = index_line(_head_id(principal.tenant, name), version.seq_no, version.primary_term)
             if (await self._write(line, msgspec.json.encode(retired))).status == 200:
                 self._heads.pop((principal.tenant, name), None)
                 await self._store.refresh(self._index)
@@ -174,7 +174,7 @@ class Catalog:
         except DefinitionError as error:
             raise InvalidRequest(str(error), wire_violations(error.violations)) from error
         if len(definitions) != 1:
-            raise InvalidRequest(f"found {len(definitions)} definitions; a PUT takes exactly one, the one that it names")
+            raise InvalidRequest(f"found {len(definitions)} definitions; a PUT takes exactly one")
         if definitions[0].name != name:
             raise InvalidRequest(f"the definition is named {definitions[0].name!r}, the address says {name!r}")
         return definitions[0]
@@ -210,7 +210,7 @@ class Catalog:
             if head == wanted:
                 break
             id = _head_id(document.tenant, document.name)
-            line = create_line(id) if version is None else replace_line(id, version)
+            line = create_line(id) if version is None else index_line(id, version.seq_no, version.primary_term)
             if (await self._write(line, msgspec.json.encode(wanted))).status in (200, 201):
                 break
         else:

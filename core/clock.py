@@ -1,4 +1,4 @@
-"""The clocks of a real process. Sleeping and timers are the event loop's own, so a loop on virtual time drives everything."""
+"""The clocks of a real process. Sleeping is the event loop's own, so a loop on virtual time drives everything."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .machine.state import Instance, SideValue, StepState
 
 
 class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A history record that this instance has produced and that is not yet confirmed, and the concrete index it goes to.
+    """A history record that is produced and not yet confirmed, and the concrete index that it goes to.
 
     `count` is the number of log entries that an `events` part takes along, `part` its number.
     """

@@ -27,10 +27,9 @@ import structlog
 from . import codec
 from .codec import OutboxEntry
 from .errors import OutcomeUnknown, StoreRejected, StoreUnavailable
-from .es.bulk_lines import create_line, delete_line, lane_write_line, remove_line
+from .es.lines import create_line, delete_line, fence_lines, index_line
 from .machine.events import AnyEvent
 from .metrics import Metrics
-from .fence import fence_lines
 from .ports import BulkItem, Clock, Store, StoredDocument
 from .resident import Answer, Resident
 from .settings import CommitSettings, LimitSettings
@@ -229,7 +228,13 @@ class Committer:
         sides, resident.side_writes = resident.side_writes, []
         for ref, body in sides:
             lines += (create_line(ref), body)
-        lines += (lane_write_line(resident.id, resident.version), document)
+        version = resident.version
+        lines.append(
+            create_line(resident.id)
+            if version is None
+            else index_line(resident.id, version.seq_no, version.primary_term)
+        )
+        lines.append(document)
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
         return Write(
@@ -259,8 +264,14 @@ class Committer:
             return None
         resident.changed = False
         resident.in_flight = True
-        sides = [remove_line(ref) for ref in codec.side_refs(resident.instance)]
-        return Write(resident, "", [*sides, delete_line(resident.id, version)], len(sides), delete=True)
+        sides = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
+        return Write(
+            resident,
+            "",
+            [*sides, delete_line(resident.id, version.seq_no, version.primary_term)],
+            len(sides),
+            delete=True,
+        )
 
     async def _send(self, writes: list[Write]) -> None:
         lines = [line for write in writes for line in write.lines]
@@ -437,4 +448,3 @@ class Committer:
         self._release(write)
         resident.answers[:0] = write.answers
         self._listener.foreign(resident, document, write.events)
-

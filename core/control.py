@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ..ilm import IndexNames
 from .errors import StoreError
-from .es.bulk_lines import create_line, put_line, remove_line, replace_line
+from .es.lines import create_line, delete_line, index_line, put_line
 from .ports import BulkItem, Clock, Store, Version
 from .settings import LaneSettings
 
@@ -161,7 +161,7 @@ class Control:
                 free = msgspec.structs.replace(seen.lease, owner=None, address=None)
                 lines += self._lease_lines(seen.version, free)
                 self._mine.discard(lane)
-        lines.append(remove_line(f"replica-{self._me}"))
+        lines.append(delete_line(f"replica-{self._me}"))
         await self._store.bulk(lines, index=self._index)
 
     async def replicas(self) -> list[ReplicaRecord]:
@@ -201,7 +201,7 @@ class Control:
         return [put_line(f"replica-{self._me}"), msgspec.json.encode(self._record)]
 
     def _lease_lines(self, version: Version, lease: LaneLease) -> list[bytes]:
-        return [replace_line(f"lane-{lease.lane}", version), msgspec.json.encode(lease)]
+        return [index_line(f"lane-{lease.lane}", version.seq_no, version.primary_term), msgspec.json.encode(lease)]
 
     def _read_answer(
         self, seen: Observation, action: Literal["renew", "take"], lease: LaneLease, item: BulkItem, sent_ms: int

@@ -74,9 +74,7 @@ class Engine:
             on_renewed=self._renewed,
             on_lost=self._lost,
         )
-        self._definitions_feed = StatsFeed(
-            store=store, index=names.definitions, on_change=self.catalog.forget_heads
-        )
+        self._definitions_feed = StatsFeed(store=store, index=names.definitions, on_change=self.catalog.forget_heads)
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
         self.match: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +91,7 @@ class Engine:
         self._spawn(self._definitions_feed.run())
 
     async def close(self) -> None:
-        """Orderly end: what is acknowledged is delivered, lanes are given back. What is left stands in the documents."""
+        """Orderly end: what is acknowledged is delivered, lanes are given back. The rest stands in the documents."""
         self._closing = True
         lanes = list(self.lanes.values())
         try:
@@ -130,7 +128,7 @@ class Engine:
         return lanes[self.random.randrange(len(lanes))]
 
     def lane_of(self, instance_id: str) -> Lane | None:
-        """The open lane that holds the instance; None where the id names no lane. Raises: Unavailable (not owned here)."""
+        """The open lane that holds the instance; None where the id names none. Raises: Unavailable (not owned here)."""
         name = lane_of(instance_id)
         if name is None:
             return None
@@ -162,6 +160,7 @@ class Engine:
         """Give up a lane that another replica owns by now."""
         if self.lanes.get(lane.name) is lane:
             log.warning("lane.lost", lane=lane.name, epoch=lane.epoch, reason=reason)
+            self.control.abandon(lane.name)
         self._drop(lane, reason)
 
     def _match_now(self) -> None:

@@ -36,13 +36,15 @@ class PayloadTooLarge(LeaseholdError):
     """A body, result or input is over its limit."""
 
     def __init__(self, what: str, found_bytes: int, allowed_bytes: int) -> None:
-        super().__init__(f"{what} has {found_bytes} bytes; at most {allowed_bytes} are allowed (setting payload_max_bytes)")
+        super().__init__(
+            f"{what} has {found_bytes} bytes; at most {allowed_bytes} are allowed (setting payload_max_bytes)"
+        )
         self.found_bytes = found_bytes
         self.allowed_bytes = allowed_bytes
 
 
 class Conflict(LeaseholdError):
-    """What the caller wants contradicts what is stored: another definition under that version, another request under that key."""
+    """What the caller wants contradicts what is stored, such as another definition under that version."""
 
 
 class LeaseLost(LeaseholdError):

@@ -19,7 +19,7 @@ import structlog
 from ..ilm import IndexNames
 from .codec import OutboxEntry
 from .errors import StoreError, StoreRejected
-from .es.bulk_lines import create_line
+from .es.lines import create_line_in
 from .history_rows import stripped_row
 from .metrics import Metrics
 from .ports import BulkItem, Clock, Store
@@ -118,7 +118,7 @@ class History:
         lines: list[bytes] = []
         for record in batch:
             row = record.resident.lane.row(record.resident, record.row_id, record.entry)
-            lines += (create_line(record.row_id, record.entry.index), stripped_row(row) if record.stripped else row)
+            lines += (create_line_in(record.entry.index, record.row_id), stripped_row(row) if record.stripped else row)
         try:
             items = await self._store.bulk(lines)
         except StoreError as error:
@@ -215,7 +215,7 @@ class History:
             record.resident.lane.confirm(record.resident, record.row_id)
 
     async def _redirect(self, records: list[Record]) -> None:
-        """The index that the outboxes name takes no writes any more: what it holds is confirmed, the rest goes elsewhere.
+        """The index that the outboxes name takes no more writes: what it holds is confirmed, the rest goes elsewhere.
 
         A record that goes to another index is first named there by its lane document, as every record is.
         """

@@ -1,4 +1,4 @@
-"""A lane that this replica owns: its instances in memory, their timers and leases, and the way from an event to an answer.
+"""A lane that this replica owns: its instances in memory, their timers and leases, the way from event to answer.
 
 All of it runs synchronously on the event loop: an event is applied to memory, its effects follow at once, and the
 committer takes the change along in its next bulk. An answer waits in the resident until that bulk is acknowledged.
@@ -129,7 +129,7 @@ class Lane:
             ticket.settle(slot, outcome)
 
     def grant(self, step: ReadyStep, lease_ms: int, worker: str) -> int:
-        """Lease a ready step that was taken from the queue; returns the lease's length in milliseconds, 0 if refused."""
+        """Lease a ready step that was taken from the queue; returns the lease's length in ms, 0 if refused."""
         resident: Resident = step.holder
         limit_ms = resident.plan.steps[step.path].heartbeat_timeout_ms
         ttl_ms = min(lease_ms, limit_ms) if limit_ms else lease_ms
@@ -147,12 +147,14 @@ class Lane:
         resident.leases[path] = self._clock.monotonic_ms() + ttl_ms
         return ttl_ms
 
-    def side_value(self, resident_id: str, name: str, value: Any, encoded: bytes) -> tuple[Any, tuple[str, bytes] | None]:
+    def side_value(
+        self, instance_id: str, name: str, value: Any, encoded: bytes
+    ) -> tuple[Any, tuple[str, bytes] | None]:
         """The value as the machine is to carry it, and the side document to write where it is too large to stay."""
         if len(encoded) <= self._engine.settings.limits.side_document_bytes:
             return value, None
-        ref = f"{resident_id}:{name}"
-        return SideValue(ref, value), (ref, codec.encode_side(resident_id, encoded))
+        ref = f"{instance_id}:{name}"
+        return SideValue(ref, value), (ref, codec.encode_side(instance_id, encoded))
 
     def install(self, resident: Resident) -> None:
         """Rebuild what memory holds beside an instance that was read from its document: queue, leases, timers."""

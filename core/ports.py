@@ -1,4 +1,4 @@
-"""The small interfaces through which time and Elasticsearch come in, so that tests and the simulation can drive the same code.
+"""The small interfaces through which time and Elasticsearch come in, so that a simulation can drive the same code.
 
 `Store` is implemented by `core.es.store.ElasticsearchStore` and by the model of Elasticsearch in `tests/kit`; one
 contract suite runs on both. Bodies and sources are JSON bytes: the hot path encodes and decodes once, with typed
@@ -55,7 +55,7 @@ class SearchPage(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """Where one single-shard index stands: a changed `index_uuid` or a fallen checkpoint means: read everything anew."""
+    """Where a single-shard index stands: a changed `index_uuid` or a fallen checkpoint means: read everything anew."""
 
     index_uuid: str
     global_checkpoint: int
@@ -70,7 +70,9 @@ class Store(Protocol):
     `StoreRejected` (Elasticsearch understood and refused the whole request: 400, 403, 413, ...; carries `status`).
     """
 
-    async def bulk(self, lines: Sequence[bytes], *, index: str | None = None, timeout_ms: int = 30_000) -> list[BulkItem]:
+    async def bulk(
+        self, lines: Sequence[bytes], *, index: str | None = None, timeout_ms: int = 30_000
+    ) -> list[BulkItem]:
         """Send one `_bulk`. `lines` are NDJSON lines without their line feeds: action, source, action, ...
 
         One `BulkItem` comes back for each action, in order. Never retried here.
@@ -114,4 +116,3 @@ class Clock(Protocol):
     def monotonic_ms(self) -> int:
         """Milliseconds that never go back; no meaning outside this process."""
         ...
-

@@ -8,7 +8,7 @@ from ..claim.wire import InstanceView
 from . import codec
 from .engine import Engine
 from .errors import NotFound, StoreRejected
-from .es.finished import finished_body
+from .es.finished import finished_instance_body
 from .history_rows import instance_of_row
 from .ids import lane_of
 from .machine import instance_view
@@ -75,5 +75,5 @@ class Reads:
         return Stored(instance, True)
 
     async def _finished(self, instance_id: str) -> Stored | None:
-        page = await self._engine.store.search(self._engine.names.instances, finished_body([instance_id]))
+        page = await self._engine.store.search(self._engine.names.instances, finished_instance_body(instance_id))
         return Stored(instance_of_row(page.hits[0].source), False) if page.hits else None

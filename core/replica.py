@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from random import Random
+from random import SystemRandom
 
 from msgspec import Struct
 
@@ -45,7 +45,7 @@ from .steering import Steering
 
 
 class LaneView(Struct, frozen=True, omit_defaults=True):
-    """One lane as this replica sees it. `waiting` counts instances held, `ready` claimable steps, `dirty` unwritten changes."""
+    """One lane as this replica sees it: instances held, claimable steps, and changes not yet written."""
 
     lane: str
     owner: str | None
@@ -67,7 +67,7 @@ class ReplicaView(Struct, frozen=True, omit_defaults=True):
 
 
 class Replica:
-    """Owns lanes and answers for them. Every method is bound to the principal's tenant: what it may not see is not found.
+    """Owns lanes and answers for them. Every method is bound to the principal's tenant: the rest is not found.
 
     Raises, besides what each method names: Unavailable (no lane is owned here, or the store does not answer).
     An answer means that its effect stands in Elasticsearch.
@@ -245,7 +245,7 @@ async def open_replica(
             store=store,
             names=names,
             clock=clock or SystemClock(),
-            random=Random(),
+            random=SystemRandom(),
             settings=settings,
             metrics=metrics or Metrics(),
             replica_id=secrets.token_hex(6),

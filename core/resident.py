@@ -22,8 +22,8 @@ class Resident:
     """One live instance. `version` is None until its first write is acknowledged.
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
-    `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was. `unanswered` holds the events that no acknowledged write
-    covers yet. `rows` holds the bodies of outbox records where this process has them.
+    `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
+    `unanswered` holds the events that no acknowledged write covers yet. `rows` holds the bodies of outbox records where this process has them.
     """
 
     __slots__ = (

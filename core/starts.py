@@ -12,8 +12,16 @@ from ..definitions import InputsError
 from . import codec
 from .catalog import Compiled
 from .engine import Engine
-from .errors import Conflict, InvalidRequest, LeaseholdError, OutcomeUnknown, PayloadTooLarge, QuotaExceeded, Unavailable
-from .es.bulk_lines import create_line
+from .errors import (
+    Conflict,
+    InvalidRequest,
+    LeaseholdError,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    QuotaExceeded,
+    Unavailable,
+)
+from .es.lines import create_line
 from .ids import new_instance_id
 from .lane import Lane
 from .machine import new_instance
@@ -28,7 +36,7 @@ _canonical = msgspec.json.Encoder(order="sorted")
 
 
 class KeyDocument(Struct, frozen=True, kw_only=True):
-    """What an idempotency key stands for: the instance that its first request started, and a fingerprint of that request."""
+    """An idempotency key stands for the instance that its first request started; `fingerprint` is of that request."""
 
     kind: str = "start"
     tenant: str
@@ -85,7 +93,7 @@ class Starts:
         engine = self._engine
         if engine.history.behind:
             raise QuotaExceeded(
-                f"history is {engine.history.lag_records} records behind; starts are admitted again when it has caught up",
+                f"history is {engine.history.lag_records} records behind; starts are admitted again when it catches up",
                 "history_lag",
             )
         if any(lane.committer.pushed_back for lane in engine.lanes.values()):

@@ -63,9 +63,7 @@ class Steering:
         view: InstanceView = await ticket.answer()
         return view
 
-    async def _ended(
-        self, principal: Principal, instance_id: str, fulfilled_by: InstanceStatus | None
-    ) -> InstanceView:
+    async def _ended(self, principal: Principal, instance_id: str, fulfilled_by: InstanceStatus | None) -> InstanceView:
         found = await self._reads.stored(principal, instance_id)
         if found is None:
             raise NotFound("instance", instance_id)

@@ -16,8 +16,8 @@ import structlog
 from . import codec
 from .codec import Bookkeeping
 from .errors import NotFound, StoreError, Unavailable
+from .es.lines import fence_lines
 from .es.scan import documents_after
-from .fence import fence_lines
 from .machine.events import Released
 from .machine.state import Instance, StepStatus
 from .ports import StoredDocument, Version
@@ -39,8 +39,7 @@ async def take_over(engine: Engine, lane: Lane) -> None:
     Raises: Unavailable when a higher epoch holds the fence; StoreError.
     """
     fence = await _raise_fence(engine, lane)
-    while (await engine.store.checkpoint(lane.index)).global_checkpoint < fence.seq_no:
-        await asyncio.sleep(_CHECKPOINT_POLL_S)
+    await _reached(engine, lane, fence.seq_no)
     await engine.store.refresh(lane.index)
     loaded = await _read_all(engine, lane)
     await _drop_late_creates(engine, lane, loaded)
@@ -98,6 +97,15 @@ async def _raise_fence(engine: Engine, lane: Lane) -> Version:
     return item.version
 
 
+async def _reached(engine: Engine, lane: Lane, seq_no: int) -> None:
+    """Wait until every copy of the lane holds all writes up to this one."""
+    while True:
+        found = await engine.store.checkpoint(lane.index)
+        if found.global_checkpoint >= seq_no:
+            return
+        await asyncio.sleep(_CHECKPOINT_POLL_S)
+
+
 async def _read_all(engine: Engine, lane: Lane) -> list[tuple[Resident, Bookkeeping, Version]]:
     loaded: list[tuple[Resident, Bookkeeping, Version]] = []
     async for page in documents_after(engine.store, lane.index, page_size=_PAGE):
@@ -124,9 +132,7 @@ async def _resident_or_none(
         return None
 
 
-async def _drop_late_creates(
-    engine: Engine, lane: Lane, loaded: list[tuple[Resident, Bookkeeping, Version]]
-) -> None:
+async def _drop_late_creates(engine: Engine, lane: Lane, loaded: list[tuple[Resident, Bookkeeping, Version]]) -> None:
     """A create that arrived after its instance had finished elsewhere must not run again: history knows its id."""
     fresh = [resident for resident, _, _ in loaded if resident.instance.tokens == 0 and not resident.finished]
     if not fresh:
