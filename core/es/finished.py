@@ -1,0 +1,31 @@
+"""Which of these documents stand in an index, by their ids alone.
+
+Index: history, by alias for finished instances (an id is looked for in every index behind it), or one concrete index.
+No sort. Relies on a refresh that began after the writes it must see. Cost: one term lookup an id and segment; no
+source is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def finished_body(ids: Sequence[str]) -> dict[str, Any]:
+    """The ids that exist, as hits without sources; at most 10,000 hits. An id that stands in two indices is two hits."""
+    return {
+        "query": {"ids": {"values": list(ids)}},
+        "_source": False,
+        "size": min(2 * len(ids), 10_000),
+        "track_total_hits": False,
+    }
+
+
+def finished_instance_body(instance_id: str) -> dict[str, Any]:
+    """One finished instance's row, wherever behind the alias it stands: the newest where it stands twice."""
+    return {
+        "query": {"ids": {"values": [instance_id]}},
+        "sort": [{"@timestamp": {"order": "desc"}}],
+        "size": 1,
+        "track_total_hits": False,
+    }

@@ -1,0 +1,302 @@
+"""History rows: what is written to `workflow-steps`, `workflow-instances` and `workflow-events`, and read back.
+
+Field names are API (docs/history.md; the mappings are `ilm.steps`, `ilm.instances` and `ilm.trail`). Times are ISO 8601
+in UTC. Input and output are JSON text in a field of their own name, so that any shape is searchable and none adds a
+field; where that text holds escaped line breaks, `*_lines` repeats it with real ones for the index to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
+
+from ..claim.wire import Call, ErrorInfo, Usage
+from .machine.events import AttemptRecord
+from .machine.state import Approval, Instance, InstanceStatus, SideValue, StepState, plain
+
+EventOutcome = Literal["success", "failure", "unknown"]
+
+
+class WorkflowFields(Struct, frozen=True, omit_defaults=True):
+    """`id` is the instance's id, as in a claim; `name` and `version` are the definition's."""
+
+    id: str
+    name: str
+    version: int
+
+
+class StepFields(Struct, frozen=True, omit_defaults=True):
+    """One finished attempt. `capability` is the definition's `executor:`; `started_at` is when it was claimed."""
+
+    name: str
+    path: str
+    attempt: int
+    capability: str
+    outcome: str
+    finished_at: datetime
+    ready_at: datetime | None = None
+    started_at: datetime | None = None
+    duration_ms: int | None = None
+    queue_ms: int | None = None
+    input: str | None = None
+    output: str | None = None
+    input_lines: str | None = None
+    output_lines: str | None = None
+
+
+class EventFields(Struct, frozen=True):
+    outcome: EventOutcome
+
+
+class TraceFields(Struct, frozen=True):
+    id: str
+
+
+class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A row of `workflow-steps`. `worker` is the executor process that held the last lease of the attempt."""
+
+    timestamp: datetime = field(name="@timestamp")
+    workflow: WorkflowFields
+    step: StepFields
+    tenant: str
+    space: str
+    event: EventFields
+    worker: str | None = None
+    labels: list[str] = []
+    correlation_id: str | None = None
+    error: ErrorInfo | None = None
+    usage: Usage | None = None
+    trace: TraceFields | None = None
+    calls: tuple[Call, ...] = ()
+    stripped: bool = False
+
+
+class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A row of `workflow-instances`. `instance` is the final `Instance`, `log` the part of its events not in
+    `workflow-events`, where `log_parts` parts went before."""
+
+    timestamp: datetime = field(name="@timestamp")
+    workflow: WorkflowFields
+    status: InstanceStatus
+    created_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    tenant: str
+    space: str
+    event: EventFields
+    inputs: str | None = None
+    outputs: str | None = None
+    inputs_lines: str | None = None
+    outputs_lines: str | None = None
+    labels: list[str] = []
+    started_by: str = ""
+    correlation_id: str | None = None
+    parent_id: str | None = None
+    error: ErrorInfo | None = None
+    usage: Usage | None = None
+    trace: TraceFields | None = None
+    instance: Raw
+    log_parts: int = 0
+    log: list[Raw] = []
+    stripped: bool = False
+
+
+class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A row of `workflow-events`: part `part` (from 1) of an instance's event log, oldest first."""
+
+    timestamp: datetime = field(name="@timestamp")
+    workflow: WorkflowFields
+    tenant: str
+    space: str
+    part: int
+    log: list[Raw]
+
+
+class _FinalInstance(Struct):
+    instance: Instance
+
+
+def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any) -> bytes:
+    """The row of a finished attempt; its id is `<instance id>:<run path>:<attempt>`. Payloads may be `SideValue`s."""
+    started_ms = record.started_at_ms
+    finished_at = _time(record.finished_at_ms)
+    input_text, input_lines = _text(input)
+    output_text, output_lines = _text(output)
+    row = StepRow(
+        timestamp=finished_at,
+        workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
+        step=StepFields(
+            name=record.step,
+            path=record.path,
+            attempt=record.attempt,
+            capability=record.executor,
+            outcome=record.outcome,
+            finished_at=finished_at,
+            ready_at=_time(record.ready_at_ms) if record.ready_at_ms else None,
+            started_at=_time(started_ms) if started_ms else None,
+            duration_ms=record.finished_at_ms - started_ms if started_ms else None,
+            queue_ms=started_ms - record.ready_at_ms if started_ms and record.ready_at_ms else None,
+            input=input_text,
+            output=output_text,
+            input_lines=input_lines,
+            output_lines=output_lines,
+        ),
+        tenant=instance.tenant,
+        space=instance.space,
+        event=EventFields(_step_outcome(record.outcome)),
+        worker=record.worker or None,
+        labels=_label_pairs(instance),
+        correlation_id=instance.correlation_id,
+        error=record.error,
+        usage=record.usage,
+        trace=_trace(instance.traceparent),
+        calls=record.calls,
+    )
+    return _encode(row)
+
+
+def instance_row(instance: Instance, log: Iterable[bytes], log_parts: int) -> bytes:
+    """The row of a finished instance; its id is the instance's. Side values stand in it in full."""
+    inputs, inputs_lines = _text(instance.inputs)
+    outputs, outputs_lines = _text(instance.outputs)
+    finished_at = _time(instance.finished_at_ms)
+    row = InstanceRow(
+        timestamp=finished_at,
+        workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
+        status=instance.status,
+        created_at=_time(instance.created_at_ms),
+        finished_at=finished_at,
+        duration_ms=instance.finished_at_ms - instance.created_at_ms,
+        tenant=instance.tenant,
+        space=instance.space,
+        event=EventFields(_instance_outcome(instance.status)),
+        inputs=inputs,
+        outputs=outputs,
+        inputs_lines=inputs_lines,
+        outputs_lines=outputs_lines,
+        labels=_label_pairs(instance),
+        started_by=instance.started_by,
+        correlation_id=instance.correlation_id,
+        parent_id=instance.parent_id,
+        error=instance.error,
+        usage=instance.usage,
+        trace=_trace(instance.traceparent),
+        instance=Raw(_encode(_without_references(instance))),
+        log_parts=log_parts,
+        log=[Raw(entry) for entry in log],
+    )
+    return _encode(row)
+
+
+def events_row(instance: Instance, part: int, log: Sequence[bytes]) -> bytes:
+    """A part of a long event log; its id is `<instance id>:events:<part>`.
+
+    It is dated by the instance's creation, so that the row is the same whenever it is built again.
+    """
+    row = EventsRow(
+        timestamp=_time(instance.created_at_ms),
+        workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
+        tenant=instance.tenant,
+        space=instance.space,
+        part=part,
+        log=[Raw(entry) for entry in log],
+    )
+    return _encode(row)
+
+
+def stripped_row(row: bytes) -> bytes:
+    """A row without what users' payloads put into it, marked `stripped`: for one that Elasticsearch refuses."""
+    fields: dict[str, Any] = msgspec.json.decode(row)
+    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log"):
+        fields.pop(name, None)
+    if "step" in fields:
+        for name in ("input", "output", "input_lines", "output_lines"):
+            fields["step"].pop(name, None)
+    if "instance" in fields:
+        instance = msgspec.convert(fields["instance"], Instance)
+        fields["instance"] = msgspec.to_builtins(_without_payloads(instance))
+    if fields.get("error"):
+        fields["error"]["message"] = str(fields["error"].get("message", ""))[:_STRIPPED_MESSAGE_CHARACTERS]
+    return msgspec.json.encode({**fields, "stripped": True})
+
+
+def final_instance(row: bytes) -> Instance:
+    """The final state that an instance's row holds."""
+    return _final_decoder.decode(row).instance
+
+
+_STRIPPED_MESSAGE_CHARACTERS = 1_000
+
+
+def _side_value(value: Any) -> Any:
+    if type(value) is SideValue:
+        return value.value
+    raise NotImplementedError(f"{type(value).__name__} is no JSON value")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_side_value)
+_encode = _encoder.encode
+_final_decoder = msgspec.json.Decoder(_FinalInstance)
+
+
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _text(value: Any) -> tuple[str | None, str | None]:
+    """A payload's JSON text, and the same with its line breaks real where it has any."""
+    value = plain(value)
+    if value is None:
+        return None, None
+    text = _encode(value).decode()
+    if "\\n" in text or "\\t" in text or "\\r" in text:
+        return text, text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
+    return text, None
+
+
+def _label_pairs(instance: Instance) -> list[str]:
+    return [f"{key}={value}" for key, value in instance.labels.items()]
+
+
+def _trace(traceparent: str | None) -> TraceFields | None:
+    """The trace id of a W3C `traceparent`: its second part."""
+    parts = traceparent.split("-") if traceparent else ()
+    return TraceFields(parts[1]) if len(parts) >= 4 and len(parts[1]) == 32 else None
+
+
+def _step_outcome(outcome: str) -> EventOutcome:
+    if outcome == "succeeded":
+        return "success"
+    return "unknown" if outcome == "cancelled" else "failure"
+
+
+def _instance_outcome(status: InstanceStatus) -> EventOutcome:
+    if status is InstanceStatus.SUCCEEDED:
+        return "success"
+    return "failure" if status is InstanceStatus.FAILED else "unknown"
+
+
+def _without_references(instance: Instance) -> Instance:
+    """Side documents go with the lane document, so the row's instance names none."""
+    if any(step.result_ref for step in instance.steps.values()):
+        steps = {path: replace(step, result_ref=None) for path, step in instance.steps.items()}
+        instance = replace(instance, steps=steps)
+    if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref:
+        instance = replace(instance, inputs_ref=None, trigger_ref=None, outputs_ref=None)
+    return instance
+
+
+def _without_payloads(instance: Instance) -> Instance:
+    def bare(approval: Approval | None) -> Approval | None:
+        return None if approval is None else replace(approval, form=None, comment=None)
+
+    def bare_step(step: StepState) -> StepState:
+        return replace(step, result=None, checkpoint=None, error=None, approval=bare(step.approval))
+
+    steps = {path: bare_step(step) for path, step in instance.steps.items()}
+    return replace(instance, inputs={}, trigger={}, outputs=None, error=None, steps=steps)

@@ -1,0 +1,34 @@
+"""`workflow-instances`: one row a finished instance. Field names are API: see docs/history.md.
+
+`instance` is the whole final state and `log` its events, so that an instance can be shown and replayed as it was.
+"""
+
+from __future__ import annotations
+
+from .fields import Mapping, date, double, group, integer, keyword, long, stored, text
+
+FIELDS: Mapping = {
+    "@timestamp": date(),
+    "workflow": group(id=keyword(), name=keyword(), version=integer()),
+    "status": keyword(),
+    "created_at": date(),
+    "finished_at": date(),
+    "duration_ms": long(),
+    "inputs": text(),
+    "outputs": text(),
+    "inputs_lines": text(copy_of_lines="inputs"),
+    "outputs_lines": text(copy_of_lines="outputs"),
+    "tenant": keyword(),
+    "space": keyword(),
+    "labels": keyword(),
+    "started_by": keyword(),
+    "correlation_id": keyword(),
+    "parent_id": keyword(),
+    "event": group(outcome=keyword()),
+    "error": group(type=keyword(), message=text()),
+    "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),
+    "trace": group(id=keyword()),
+    "instance": stored(),
+    "log_parts": integer(),
+    "log": stored(),
+}

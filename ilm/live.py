@@ -1,0 +1,71 @@
+"""The small indices beside the lanes: control, definitions, tenants, keys, usage.
+
+Documents in them are read by id. What is indexed here is for the change feed, which searches by `_seq_no`, and for lists.
+"""
+
+from __future__ import annotations
+
+from .fields import Mapping, boolean, date, double, integer, keyword, long
+
+CONTROL: Mapping = {
+    # `lane`, `replica`, `lanes`, `usage`, `schedule`, `schema`.
+    "kind": keyword(),
+    "lane": keyword(),
+    "owner": keyword(),
+    "replica": keyword(),
+    "tenant": keyword(),
+    "workflow": keyword(),
+    "epoch": long(),
+    "due_at_ms": long(),
+    "updated_at_ms": long(),
+}
+
+DEFINITIONS: Mapping = {
+    # `version` (write-once) or `head` (which version of a name is active).
+    "kind": keyword(),
+    "tenant": keyword(),
+    "name": keyword(),
+    "version": integer(),
+    "active": integer(),
+    "managed": boolean(),
+    "created_at_ms": long(),
+    "created_by": keyword(),
+    "updated_at_ms": long(),
+}
+
+TENANTS: Mapping = {
+    "kind": keyword(),
+    "tenant": keyword(),
+    "updated_at_ms": long(),
+}
+
+KEYS: Mapping = {
+    # `key` (an idempotency key) or `group` (the lane of a concurrency group).
+    "kind": keyword(),
+    "tenant": keyword(),
+    "lane": keyword(),
+    "instance_id": keyword(),
+    "created_at_ms": long(),
+    "expires_at_ms": long(),
+}
+
+USAGE: Mapping = {
+    "@timestamp": date(),
+    "tenant": keyword(),
+    "space": keyword(),
+    "workflow": keyword(),
+    "instances": long(),
+    "attempts": long(),
+    "execution_ms": long(),
+    "llm_calls": long(),
+    "llm_tokens": long(),
+    "cost": double(),
+}
+
+SETTINGS: Mapping = {
+    "refresh_interval": "1s",
+    "translog.durability": "request",
+    # Leases are renewed every few seconds: the default of 12 h would keep every renewal for an absent copy.
+    "soft_deletes.retention_lease.period": "1m",
+    "priority": 250,
+}
