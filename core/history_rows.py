@@ -225,7 +225,7 @@ def stripped_row(row: bytes) -> bytes:
     return msgspec.json.encode({**fields, "stripped": True})
 
 
-def final_instance(row: bytes) -> Instance:
+def instance_of_row(row: bytes) -> Instance:
     """The final state that an instance's row holds."""
     return _final_decoder.decode(row).instance
 

@@ -69,8 +69,8 @@ class _Run:
     async def versions_of_existing(self) -> dict[str, int]:
         """The schema version of each concrete index of ours. Raises: SchemaTooNew."""
         patterns = ",".join(pattern for family in self._schema.families for pattern in family.patterns(self._names))
-        path = f"/{patterns}/_mapping?ignore_unavailable=true&allow_no_indices=true&filter_path=*.mappings._meta,*.mappings.dynamic"
-        found = await self._must("GET", path)
+        options = "ignore_unavailable=true&allow_no_indices=true&filter_path=*.mappings._meta,*.mappings.dynamic"
+        found = await self._must("GET", f"/{patterns}/_mapping?{options}")
         versions = {index: _version_in(entry.get("mappings", {})) for index, entry in (found or {}).items()}
         for version in versions.values():
             self._refuse_newer(version)
@@ -165,7 +165,7 @@ class _Run:
                     )
 
     async def wait_for(self, indices: list[str]) -> None:
-        """Until every primary is there: an index exists a moment before it can be read, and its health is yellow then."""
+        """Until every primary is active: an index exists, with yellow health, a moment before it can be read."""
         path = f"/_cluster/health/{','.join(indices)}?timeout={WAIT_S}s&filter_path=status,active_primary_shards"
         deadline = asyncio.get_running_loop().time() + WAIT_S
         while True:

@@ -1,6 +1,6 @@
 """The small indices beside the lanes: control, definitions, tenants, keys, usage.
 
-Documents in them are read by id. What is indexed here is for the change feed, which searches by `_seq_no`, and for lists.
+Documents in them are read by id; what is indexed is for the change feed and for lists.
 """
 
 from __future__ import annotations

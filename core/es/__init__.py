@@ -12,3 +12,7 @@ here. Reads go on to the next node, and a read that fails changes nothing, so it
 Each query is a small builder with one intent (`ready_steps`, `sequence_gap`, ...), a pure function that returns the
 search body; `bulk_lines` builds the action lines of a `_bulk`.
 """
+
+from .store import ElasticsearchStore, connect
+
+__all__ = ["ElasticsearchStore", "connect"]

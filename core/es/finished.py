@@ -12,7 +12,7 @@ from typing import Any
 
 
 def finished_body(ids: Sequence[str]) -> dict[str, Any]:
-    """The ids that exist, as hits without sources; at most 10,000 hits. An id that stands in two indices is two hits."""
+    """The ids that exist, as hits without sources, 10,000 at most. An id that stands in two indices is two hits."""
     return {
         "query": {"ids": {"values": list(ids)}},
         "_source": False,
