@@ -1,0 +1,197 @@
+"""Reading and decoding request bodies, within bounds.
+
+A body is read whole, then decoded once into its (strict) struct. What no decoder should see is refused before: too many
+bytes, another format, nesting deeper than `MAX_DEPTH`. Deep nesting would pass here and break later, in templates or
+in Elasticsearch's own parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import Struct
+
+from ....claim.wire import Violation
+from ...errors import PayloadTooLarge
+from ..problems import RequestProblem, refuse
+from ..words import did_you_mean, listed, nearest, shown
+from .strict import strict
+
+B = TypeVar("B", bound=Struct)
+
+MAX_DEPTH = 100
+READ_TIMEOUT_S = 30.0
+JSON_TYPES = ("application/json",)
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`(?: - at `(\$.*)`)?$", re.DOTALL)
+_AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
+
+
+async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises: PayloadTooLarge once it is known to have more than `limit_bytes`; RequestProblem (400) when the connection
+    delivers no valid body, (408) when it takes longer than READ_TIMEOUT_S.
+    """
+    content = request.content
+    if not content.is_eof() or request.headers.get("Expect"):
+        await _announce(request, limit_bytes)
+    try:
+        if content.is_eof() and content.total_bytes <= limit_bytes:
+            return await _rest(request, limit_bytes)
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            return await _rest(request, limit_bytes)
+    except TimeoutError:
+        raise refuse("request-timeout", f"the body was not complete after {READ_TIMEOUT_S:.0f} seconds") from None
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        raise refuse("invalid-request", f"the body can't be read: {shown(str(error))}") from None
+
+
+async def _announce(request: web.BaseRequest, limit_bytes: int) -> None:
+    """Refuse a body by its announced length, or ask for it where the client waits for that."""
+    length = request.content_length
+    if length is not None and length > limit_bytes:
+        raise PayloadTooLarge("the request's body", length, limit_bytes)
+    expected = request.headers.get("Expect")
+    if expected is None:
+        return
+    if expected.lower() != "100-continue":
+        raise refuse("expectation-failed", f"Expect is {shown(expected)}; allowed: 100-continue")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # what follows is the first byte of the answer proper
+
+
+async def _rest(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    chunk = await request.content.readany()
+    if not chunk or (request.content.at_eof() and len(chunk) <= limit_bytes):
+        return chunk
+    chunks, size = [chunk], len(chunk)
+    while chunk and size <= limit_bytes:
+        chunk = await request.content.readany()
+        chunks.append(chunk)
+        size += len(chunk)
+    if size > limit_bytes:
+        raise PayloadTooLarge("the request's body", size, limit_bytes)
+    return b"".join(chunks)
+
+
+def media_type(request: web.BaseRequest, allowed: tuple[str, ...]) -> str | None:
+    """The body's media type in lower case, None where the request names none. Raises: RequestProblem (415)."""
+    given = request.headers.get("Content-Type")
+    if given is None or given in allowed:
+        return given
+    name, _, parameters = given.partition(";")
+    name = name.strip().lower()
+    if name not in allowed:
+        raise refuse("unsupported-media-type", f"Content-Type is {shown(given)}; allowed: {' or '.join(allowed)}")
+    charset = re.search(r'charset="?([^";\s]*)', parameters, re.IGNORECASE)
+    if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
+        raise refuse("unsupported-media-type", f"the charset is {shown(charset[1])}; allowed: utf-8")
+    return name
+
+
+class BodyReader(Generic[B]):
+    """Decodes JSON bodies into one struct; built once a route."""
+
+    def __init__(self, kind: type[B]) -> None:
+        self.kind = strict(kind)
+        self._decoder: msgspec.json.Decoder[B] = msgspec.json.Decoder(self.kind)
+
+    def decode(self, raw: bytes) -> B:
+        """Raises: RequestProblem (400), naming the place and, for a misspelt field, the nearest."""
+        check_depth(raw)
+        try:
+            return self._decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            raise _misfit(str(error), self.kind) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise not_json(raw, error) from None
+
+
+def not_json(raw: bytes, error: Exception) -> RequestProblem:
+    """The problem of a body that is no JSON text."""
+    if not raw.strip():
+        return refuse("invalid-request", "the body is empty; a JSON object is needed")
+    return refuse("invalid-request", f"the body is not JSON in UTF-8: {error}")
+
+
+def check_depth(raw: bytes) -> None:
+    """Raises: RequestProblem (400) if arrays and objects nest deeper than MAX_DEPTH.
+
+    Brackets alone decide, with those inside strings taken for real at first: innermost pairs are removed again and
+    again, which ends after a few passes for any ordinary body. What survives is measured exactly.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = raw.translate(None, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        size = len(brackets)
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not brackets:
+            return
+        if len(brackets) == size:
+            break
+    if _depth(raw) > MAX_DEPTH:
+        raise refuse("invalid-request", f"the body nests arrays and objects deeper than {MAX_DEPTH} levels")
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _misfit(message: str, kind: type[Struct]) -> RequestProblem:
+    """A value that does not fit its struct, told with its place."""
+    unknown = _UNKNOWN_FIELD.search(message)
+    if unknown is not None:
+        return _unknown_field(unknown[1], unknown[2] or "$", kind)
+    at = _AT.search(message)
+    path = at[1] if at else "$"
+    found = _AT.sub("", message)
+    detail = f"the body does not fit: {found[:1].lower()}{found[1:]} at {path}".replace("`", "")
+    return refuse("invalid-request", detail, violations=[Violation(path=path, message=found.replace("`", ""))])
+
+
+def _unknown_field(name: str, path: str, kind: type[Struct]) -> RequestProblem:
+    known = _known_fields(kind, path)
+    allowed = f"; allowed: {listed(known)}" if known else ""
+    detail = f"there is no field {shown(name)} at {path}{allowed}{did_you_mean(name, known)}"
+    violation = Violation(
+        path=path, message="unknown field", found=shown(name), allowed=listed(known), nearest=nearest(name, known)
+    )
+    return refuse("invalid-request", detail, violations=[violation])
+
+
+def _known_fields(kind: type[Struct], path: str) -> list[str]:
+    """The fields of the struct that stands at `path`, by the struct's JSON Schema."""
+    (schema,), components = msgspec.json.schema_components([kind], ref_template="{name}")
+    for name, _ in re.findall(r"\.(\w+)|(\[\d+\]|\[\.\.\.\])", path):
+        schema = _step_into(schema, components, name)
+    return sorted(_resolve(schema, components).get("properties", {}))
+
+
+def _step_into(schema: dict[str, Any], components: dict[str, Any], name: str) -> dict[str, Any]:
+    schema = _resolve(schema, components)
+    inner = schema.get("properties", {}).get(name) if name else schema.get("items", schema.get("additionalProperties"))
+    return inner if isinstance(inner, dict) else {}
+
+
+def _resolve(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    for option in schema.get("anyOf", (schema,)):
+        if "$ref" in option:
+            found: dict[str, Any] = components[option["$ref"]]
+            return found
+    return schema

@@ -1,0 +1,195 @@
+"""The route table: the single source of what is served and of the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ....claim.wire import (
+    Acknowledged,
+    ClaimedStep,
+    ClaimedSteps,
+    CompleteBody,
+    DecisionBody,
+    DefinitionList,
+    DefinitionStored,
+    DefinitionView,
+    FailBody,
+    HeartbeatAnswer,
+    HeartbeatBody,
+    InstanceView,
+    ReasonBody,
+    StartAnswer,
+    StartBody,
+    StartItems,
+    StartResults,
+    StepReportResults,
+    StepReports,
+)
+from . import on_definitions, on_instances, on_server, on_steps
+from .parameters import NoParameters
+from .surface import JSON, YAML, Reply
+
+Operation = Callable[[Any, Any, Any, Any], Awaitable[Reply]]
+"""(surface, principal, parameters, body) -> reply; each takes the types that its route names."""
+
+
+class Answer(Struct, frozen=True):
+    """One good answer. Several `kinds` mean: one of them. In media types other than JSON it is text."""
+
+    status: int
+    description: str
+    kinds: tuple[type[Struct], ...] = ()
+    media_types: tuple[str, ...] = ()
+
+
+class Route(Struct, frozen=True):
+    """One operation. `name` is the OpenAPI `operationId`; `problems` are the statuses of its problem documents.
+
+    `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition` (YAML, or JSON holding
+    the same). `open`: answered whoever asks, and whatever the principal's headers hold.
+    """
+
+    method: str
+    path: str
+    name: str
+    tag: Literal["definitions", "instances", "steps", "server"]
+    summary: str
+    operation: Operation
+    answers: tuple[Answer, ...]
+    problems: tuple[int, ...] = ()
+    parameters: type[Struct] = NoParameters
+    body: type[Struct] | None = None
+    body_required: bool = False
+    size: Literal["one", "many", "definition"] = "one"
+    open: bool = False
+
+
+def _json(status: int, description: str, *kinds: type[Struct]) -> Answer:
+    return Answer(status, description, kinds, (JSON,))
+
+
+_NO_CONTENT = Answer(204, "Done; there is nothing to say.")
+_ACKNOWLEDGED = (_json(200, "The report stands in Elasticsearch.", Acknowledged),)
+_INSTANCE = (_json(200, "The instance, after the change.", InstanceView),)
+_STEP_PROBLEMS = (403, 404, 409)
+_INSTANCE_PROBLEMS = (403, 404, 409, 422)
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET", "/_workflows", "list_definitions", "definitions", "List the workflows that the caller may see.",
+        on_definitions.list_all, (_json(200, "Every name, with its versions.", DefinitionList),), (403,),
+    ),
+    Route(
+        "PUT", "/_workflows/{name}", "put_definition", "definitions",
+        "Store a definition version and make it the active one. A stored version never changes.",
+        on_definitions.put,
+        (
+            _json(201, "Stored and active.", DefinitionStored),
+            _json(200, "This very version was stored before; it is active now.", DefinitionStored),
+        ),
+        (403, 409, 422), on_definitions.DefinitionParameters, body_required=True, size="definition",
+    ),
+    Route(
+        "GET", "/_workflows/{name}", "get_definition", "definitions",
+        "Read a definition; as YAML where `Accept` asks for it.",
+        on_definitions.get, (Answer(200, "The definition.", (DefinitionView,), (JSON, YAML)),),
+        (403, 404), on_definitions.DefinitionVersionParameters,
+    ),
+    Route(
+        "DELETE", "/_workflows/{name}", "delete_definition", "definitions",
+        "Take a name out of use. Running instances go on with their stored version.",
+        on_definitions.delete, (_NO_CONTENT,), (403, 404, 409), on_definitions.DefinitionParameters,
+    ),
+    Route(
+        "POST", "/_workflows/{name}/_start", "start", "instances", "Start an instance, once for each idempotency key.",
+        on_instances.start,
+        (
+            _json(201, "Started.", StartAnswer),
+            _json(200, "The key had started this instance before.", StartAnswer),
+        ),
+        (403, 404, 409, 422, 429), on_instances.StartParameters, StartBody,
+    ),
+    Route(
+        "POST", "/_workflows/_start", "start_many", "instances", "Start many instances in one request.",
+        on_instances.start_many, (_json(200, "One result a start, in order.", StartResults),),
+        (403, 422, 429), on_instances.StartManyParameters, StartItems, True, "many",
+    ),
+    Route(
+        "POST", "/_workflows/_steps/_claim", "claim", "steps", "Lease ready steps, waiting for a first one.",
+        on_steps.claim,
+        (
+            _json(200, "A step; with `max`, a list of steps.", ClaimedStep, ClaimedSteps),
+            Answer(204, "Nothing came within `wait`."),
+        ),
+        (403, 422, 429), on_steps.ClaimParameters,
+    ),
+    Route(
+        "POST", "/_workflows/_steps/_bulk", "report_many", "steps", "Complete, fail, renew and release many leases.",
+        on_steps.report_many, (_json(200, "One result a report, in order.", StepReportResults),),
+        (403, 422), NoParameters, StepReports, True, "many",
+    ),
+    Route(
+        "POST", "/_workflows/_steps/{id}/_complete", "complete", "steps", "End an attempt with its result.",
+        on_steps.complete, _ACKNOWLEDGED, (*_STEP_PROBLEMS, 422), on_steps.LeaseParameters, CompleteBody,
+    ),
+    Route(
+        "POST", "/_workflows/_steps/{id}/_fail", "fail", "steps", "End an attempt with an error.",
+        on_steps.fail, _ACKNOWLEDGED, (*_STEP_PROBLEMS, 422), on_steps.LeaseParameters, FailBody, True,
+    ),
+    Route(
+        "POST", "/_workflows/_steps/{id}/_heartbeat", "heartbeat", "steps", "Renew a lease; hear of a cancellation.",
+        on_steps.heartbeat, (_json(200, "Renewed.", HeartbeatAnswer),), (*_STEP_PROBLEMS, 422),
+        on_steps.LeaseParameters, HeartbeatBody,
+    ),
+    Route(
+        "POST", "/_workflows/_steps/{id}/_release", "release", "steps", "Give a lease back without using an attempt.",
+        on_steps.release, _ACKNOWLEDGED, _STEP_PROBLEMS, on_steps.LeaseParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_instances/{id}", "get_instance", "instances", "Read an instance, live or finished.",
+        on_instances.get, (_json(200, "The instance.", InstanceView),), (403, 404), on_instances.InstanceParameters,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_approve", "approve", "instances", "Approve the step that waits for it.",
+        on_instances.approve, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.DecisionParameters, DecisionBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_reject", "reject", "instances", "Reject the step that waits for it.",
+        on_instances.reject, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.DecisionParameters, DecisionBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_cancel", "cancel", "instances", "Cancel an instance, compensating.",
+        on_instances.cancel, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_terminate", "terminate", "instances", "End an instance at once.",
+        on_instances.terminate, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
+        on_server.lanes, (_json(200, "Every lane.", on_server.LaneList),), (403,),
+    ),
+    Route(
+        "GET", "/_workflows/_replicas", "list_replicas", "server", "The replicas that live.",
+        on_server.replicas, (_json(200, "Every replica.", on_server.ReplicaList),), (403,),
+    ),
+    Route(
+        "GET", "/metrics", "metrics", "server", "Counters, in Prometheus' text format.",
+        on_server.metrics, (Answer(200, "The counters.", (), ("text/plain",)),), open=True,
+    ),
+    Route(
+        "GET", "/healthz", "healthz", "server", "Whether the process answers.",
+        on_server.healthz, (_json(200, "It does.", on_server.Health),), open=True,
+    ),
+    Route(
+        "GET", "/readyz", "readyz", "server", "Whether this replica owns a lane and may answer.",
+        on_server.readyz, (_json(200, "It may.", on_server.Health),), open=True,
+    ),
+    Route(
+        "GET", "/openapi.json", "openapi", "server", "This interface as an OpenAPI 3.1 document.",
+        on_server.openapi, (Answer(200, "The document.", (), (JSON,)),), open=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,223 @@
+"""From aiohttp's requests to operations, and from their replies to bytes.
+
+One coroutine answers every request; there is no router, middleware or application of aiohttp's in between. That is
+for two reasons: every answer, also to what aiohttp itself rejects, is a problem document, and a request costs
+little more than its parsing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from ....claim.wire import Problem
+from ...errors import LeaseholdError
+from ...principal import Principal
+from ...problems import problem as problem_document
+from ...settings import LimitSettings
+from ..authentication import DevelopmentAuthentication
+from ..problems import PROBLEM_TYPE, document_of, headers_of
+from ..words import shown
+from .bodies import JSON_TYPES, YAML_TYPES, BodyReader, media_type, read_body
+from .on_definitions import source_of
+from .openapi import openapi_document
+from .parameters import ParameterReader
+from .router import Router
+from .routes import ROUTES, Operation, Route
+from .surface import Reply, Surface
+
+log = structlog.get_logger(__name__)
+
+# A body is one payload and its frame (usage, calls with inputs and outputs of their own), or many of them.
+_PAYLOADS_IN_ONE = 4
+_PAYLOADS_IN_MANY = 64
+_FRAME_BYTES = 65_536
+
+_UNMATCHED = "none"
+_CLIENT_LEFT = 499
+_encode = msgspec.json.Encoder().encode
+_SERVER = {"Server": "leasehold"}
+_NO_ACCESS_LOG: dict[str, Any] = {"access_log": None}
+_NOBODY = Principal(name="", tenant="")
+
+
+def body_limit_bytes(route: Route, limits: LimitSettings) -> int:
+    """How large a whole body may be. The replica holds each payload in it to `payload_max_bytes`."""
+    if route.size == "definition":
+        return limits.payload_max_bytes
+    payloads = _PAYLOADS_IN_MANY if route.size == "many" else _PAYLOADS_IN_ONE
+    return payloads * limits.payload_max_bytes + _FRAME_BYTES
+
+
+class Endpoint:
+    """A route, made ready for its requests."""
+
+    def __init__(self, route: Route, limits: LimitSettings) -> None:
+        self.method = route.method
+        self.path = route.path
+        self.label = f"{route.method} {route.path}"
+        self.operation: Operation = route.operation
+        self.parameters = ParameterReader(route.parameters, route.path)
+        self.body: BodyReader[Struct] | None = BodyReader(route.body) if route.body is not None else None
+        self.body_required = route.body_required
+        self.definition = route.size == "definition"
+        self.limit_bytes = body_limit_bytes(route, limits)
+        self.open = route.open
+
+    async def read(self, request: web.BaseRequest) -> Any:
+        """The request's body in the form that the operation takes. Raises: RequestProblem; PayloadTooLarge."""
+        if self.body is None and not self.definition:
+            return None
+        allowed = YAML_TYPES + JSON_TYPES if self.definition else JSON_TYPES
+        kind = media_type(request, allowed) if request.body_exists else None
+        raw = await read_body(request, self.limit_bytes)
+        if self.definition:
+            return source_of(kind, raw)
+        assert self.body is not None
+        return self.body.decode(raw) if raw or self.body_required else None
+
+
+class HttpSurface:
+    """Answers every request of one server; an instance is the coroutine function that `web.Server` takes."""
+
+    def __init__(self, surface: Surface, *, version: str, routes: Sequence[Route] = ROUTES) -> None:
+        self._surface = surface
+        self._authentication = DevelopmentAuthentication()
+        self._router = Router([Endpoint(route, surface.limits) for route in routes])
+        surface.openapi = _encode(openapi_document(routes, version))
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        started_s = perf_counter()
+        label, status = _UNMATCHED, _CLIENT_LEFT
+        try:
+            if request.method == "OPTIONS":
+                response = self._options(request)
+            else:
+                endpoint, values = self._router.find(request.method, request.rel_url.raw_path)
+                label = endpoint.label
+                response = await self._answer(endpoint, values, request)
+            status = response.status
+        except LeaseholdError as error:
+            response = self._refused(error, label, request)
+            status = response.status
+        except Exception as error:
+            if isinstance(error, ConnectionError) and _gone(request):
+                raise
+            response = self._unexpected(label, request)
+            status = response.status
+        finally:
+            self._surface.metrics.request(label, status, perf_counter() - started_s)
+        return response
+
+    async def _answer(self, endpoint: Endpoint, values: list[str], request: web.BaseRequest) -> web.Response:
+        headers = request.headers
+        principal = _NOBODY if endpoint.open else self._authentication.principal(headers)
+        parameters = endpoint.parameters.read(values, request.rel_url.raw_query_string, headers)
+        body = await endpoint.read(request)
+        reply = await endpoint.operation(self._surface, principal, parameters, body)
+        response = _response(reply)
+        if reply.undelivered is not None:
+            await self._deliver(reply.undelivered, response, request)
+        return response
+
+    async def _deliver(
+        self, undelivered: Callable[[], Awaitable[None]], response: web.Response, request: web.BaseRequest
+    ) -> None:
+        """Write an answer here and now, so that leases of a client that has gone can be given back."""
+        try:
+            if _gone(request):
+                raise ConnectionResetError("the client left before its answer")
+            await response.prepare(request)
+            await response.write_eof()
+        except (ConnectionError, asyncio.CancelledError):
+            self._surface.in_background(_given_back(undelivered))
+            raise
+
+    def _options(self, request: web.BaseRequest) -> web.Response:
+        path = request.rel_url.raw_path
+        allow = self._router.allow(path) if path != "*" else "DELETE, GET, HEAD, OPTIONS, POST, PUT"
+        return web.Response(status=204, headers={"Allow": allow, **_SERVER})
+
+    def _refused(self, error: LeaseholdError, label: str, request: web.BaseRequest) -> web.Response:
+        problem = document_of(error)
+        if problem.status >= 500:
+            log.warning("request_refused", route=label, path=request.path, status=problem.status, error=str(error))
+        if problem.status == 500:
+            self._surface.metrics.unexpected()
+        return _problem_response(problem, headers_of(error, problem))
+
+    def _unexpected(self, label: str, request: web.BaseRequest) -> web.Response:
+        """Whatever was not foreseen: counted, logged with its traceback, answered without it."""
+        log.exception("unexpected_error", route=label, path=request.path)
+        self._surface.metrics.unexpected()
+        return _problem_response(problem_document("internal-error", "the server's log has the details"), {})
+
+
+class ProblemProtocol(web.RequestHandler):
+    """aiohttp's protocol, whose own rejections (what is no HTTP) are problem documents too."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Called for what aiohttp can't parse; `HttpSurface` itself lets nothing through."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        if status < 500:
+            reason = (message or "it breaks the protocol").strip().splitlines()[0]
+            document = problem_document("invalid-request", f"this is no valid HTTP request: {shown(reason)}", status)
+        else:
+            log.error("unexpected_error", status=status, exc_info=exc)
+            document = problem_document("internal-error", "the server's log has the details")
+        response = _problem_response(document, {})
+        response.force_close()
+        return response
+
+
+class HttpServer(web.Server):
+    """A server whose connections speak `ProblemProtocol`, and whose operations end when their client leaves."""
+
+    def __init__(self, http: HttpSurface) -> None:
+        super().__init__(http, handler_cancellation=True)
+
+    def __call__(self) -> web.RequestHandler:
+        return ProblemProtocol(self, loop=asyncio.get_running_loop(), keepalive_timeout=75.0, **_NO_ACCESS_LOG)
+
+
+async def _given_back(undelivered: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await undelivered()
+    except LeaseholdError as error:
+        # Then the leases end by themselves, after their time.
+        log.warning("undelivered_leases_not_released", error=str(error))
+
+
+def _gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _response(reply: Reply) -> web.Response:
+    body = reply.body
+    if body is None:
+        return web.Response(status=reply.status, headers=_SERVER)
+    return web.Response(
+        status=reply.status,
+        body=body if isinstance(body, bytes) else _encode(body),
+        headers={"Content-Type": reply.content_type, **_SERVER},
+    )
+
+
+def _problem_response(problem: Problem, headers: dict[str, str]) -> web.Response:
+    return web.Response(
+        status=problem.status, body=_encode(problem), headers={"Content-Type": PROBLEM_TYPE, **_SERVER, **headers}
+    )
