@@ -22,13 +22,14 @@ Rules that the shell and the executors rely on:
 - **Tokens** only grow within an instance, and none is given out twice, released leases included. A succeeded step keeps
   the token that won, so a completion whose answer was lost is acknowledged when it is sent again. Cancelling what is
   cancelled, terminating what is terminated and the same decision by the same person are repeats likewise.
-- **Attempts** are numbered 1, 2, 3 and never restart. Each ends in one `AttemptEnded`, but for released ones: they leave
-  no row, the next claim has their number, and the usage that they reported is carried over to it.
+- **Attempts** are numbered 1, 2, 3 and never restart. Each ends in one `AttemptEnded`, but for released ones: they
+  leave no row, the next claim has their number, and the usage that they reported is carried over to it.
 - **Retries**: attempts that failed, ran into `timeout`, or lost a lease once too often count against `retry.max`; the
-  policy is asked for each. A lost lease gives a new attempt at once, `MAX_LOST_LEASES` times in a row; what the executor
-  reports, and a timeout, end the row. `queue_timeout`, `template`, `rejected` and `approval_timeout` are never retried.
-- **Timers** act when `TimerFired` says so, not before: a completion that is applied before it counts, however late. What
-  is due fires by due time, then in the order of the steps. A timer that an event sets is never due in that event.
+  policy is asked for each. A lost lease gives a new attempt at once, `MAX_LOST_LEASES` times in a row; an attempt that
+  failed or ran into `timeout` ends the row. `queue_timeout`, `template`, `rejected` and `approval_timeout` are never
+  retried.
+- **Timers** act when `TimerFired` says so, not before: a completion that is applied before it counts, however late.
+  What is due fires by due time, then in the order of the steps. A timer that an event sets is never due in that event.
 - **Usage** is cumulative for an attempt, in heartbeats and at its end alike; the largest figures stand. A budget is
   spent when the sum exceeds it; reaching it is fine. The completion that overspends it keeps its result.
 - **Inputs** are not stored: a step sees its ancestors only, these are final when it is activated, and

@@ -49,7 +49,7 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
     refused = _APPLY[type(event)](turn, event)
     if refused is not None:
         return Transition(instance, (), refused)
-    if turn.steps is instance.steps and not turn.effects:
+    if turn.steps is instance.steps and not turn.effects and type(event) is not Started:
         return Transition(instance)
     settle(turn)
     conclude(turn)
