@@ -13,22 +13,22 @@ from random import Random
 import structlog
 
 from ..ilm import IndexNames
-from . import codec
 from .catalog import Catalog
 from .change_feed import StatsFeed
-from .control import Control, LaneLease
 from .errors import LeaseholdError, StoreError, Unavailable
 from .es.finished import finished_body
-from .history import History
 from .ids import lane_of
-from .lane import Lane, set_aside_event, settle_all
+from .lanes import codec
+from .lanes.control import Control, LaneLease
+from .lanes.history import History
+from .lanes.lane import Lane, set_aside_event, settle_all
+from .lanes.ready_queue import ReadyQueue
+from .lanes.resident import Resident
+from .lanes.takeover import resident_of, take_over, with_sides
 from .machine.events import AnyEvent
 from .metrics import Metrics
 from .ports import Clock, Store, StoredDocument
-from .ready_queue import ReadyQueue
-from .resident import Resident
 from .settings import Settings
-from .takeover import resident_of, take_over, with_sides
 
 log = structlog.get_logger(__name__)
 

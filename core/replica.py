@@ -29,19 +29,19 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..ilm import IndexNames, bootstrap
-from .claims import Claims
 from .clock import SystemClock
-from .control import LaneLease
 from .engine import Engine
 from .es import connect
+from .lanes.control import LaneLease
 from .metrics import Metrics
+from .operations.claims import Claims
+from .operations.reads import Reads
+from .operations.reports import Reports
+from .operations.starts import Starts
+from .operations.steering import Steering
 from .ports import Clock
 from .principal import Principal
-from .reads import Reads
-from .reports import Reports
 from .settings import Settings
-from .starts import Starts
-from .steering import Steering
 
 
 class LaneView(Struct, frozen=True, omit_defaults=True):

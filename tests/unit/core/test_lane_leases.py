@@ -1,4 +1,4 @@
-from leasehold.core.control import LaneLease, Observation, wanted_leases
+from leasehold.core.lanes.control import LaneLease, Observation, wanted_leases
 from leasehold.core.ports import Version
 
 

@@ -1,0 +1,155 @@
+"""An instance's document in its lane, and the side documents it refers to: to bytes and back.
+
+The document is flat: the machine's `Instance` as it stands, then what the engine adds for finding it (indexed fields)
+and for safety (`write_id`, `epoch`, `answered_tokens`, log, outbox). Engine fields are spliced in as bytes, since log
+and outbox entries were encoded when they arose and never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..machine.events import AttemptRecord
+from ..machine.state import Instance, SideValue, StepState
+
+
+class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A history record that is produced and not yet confirmed, and the concrete index that it goes to.
+
+    `count` is the number of log entries that an `events` part takes along, `part` its number.
+    """
+
+    kind: Literal["step", "instance", "events"]
+    index: str
+    record: AttemptRecord | None = None
+    part: int = 0
+    count: int = 0
+
+
+class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the engine keeps beside the instance.
+
+    `write_id` names this very write and is never used again. `epoch` is the lane epoch it was written under.
+    `answered_tokens`: leases above it were granted in this write, so their holders know of them only if it was
+    acknowledged behind the fence. `log_parts` counts the parts of the event log that have left for history.
+    """
+
+    write_id: str
+    epoch: int
+    answered_tokens: int = 0
+    log_parts: int = 0
+    log: list[Raw] = []
+    outbox: list[OutboxEntry] = []
+
+
+class _SideDocument(Struct, frozen=True):
+    kind: str
+    side_of: str
+    value: Raw
+
+
+class _SideContent(Struct, frozen=True):
+    value: Any
+
+
+def _no_side_values(value: Any) -> None:
+    """A `SideValue` is stored elsewhere: only its reference stands in the document."""
+    if type(value) is not SideValue:
+        raise NotImplementedError(f"{type(value).__name__} is no JSON value")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_no_side_values)
+_plain_encoder = msgspec.json.Encoder()
+_instance_decoder = msgspec.json.Decoder(Instance)
+_bookkeeping_decoder = msgspec.json.Decoder(Bookkeeping)
+_side_decoder = msgspec.json.Decoder(_SideContent)
+
+encode = _encoder.encode
+encode_json = _plain_encoder.encode
+
+
+def encode_document(
+    instance: Instance,
+    *,
+    write_id: str,
+    epoch: int,
+    writer: str,
+    answered_tokens: int,
+    updated_at_ms: int,
+    wake_at_ms: int,
+    ready: list[str],
+    rank: int | None,
+    log_parts: int,
+    log: Iterable[bytes],
+    outbox: Iterable[bytes],
+) -> bytes:
+    """The lane document as one JSON object."""
+    engine: dict[str, Any] = {
+        "kind": "instance",
+        "write_id": write_id,
+        "epoch": epoch,
+        "writer": writer,
+        "answered_tokens": answered_tokens,
+        "updated_at_ms": updated_at_ms,
+    }
+    if wake_at_ms:
+        engine["wake_at_ms"] = wake_at_ms
+    if ready:
+        engine["ready"] = ready
+        engine["rank"] = rank
+    if instance.labels:
+        engine["label_pairs"] = [f"{key}={value}" for key, value in instance.labels.items()]
+    if log_parts:
+        engine["log_parts"] = log_parts
+    parts = [_encoder.encode(instance)[:-1], b",", _plain_encoder.encode(engine)[1:-1]]
+    log_bytes = b",".join(log)
+    if log_bytes:
+        parts += (b',"log":[', log_bytes, b"]")
+    outbox_bytes = b",".join(outbox)
+    if outbox_bytes:
+        parts += (b',"outbox":[', outbox_bytes, b"]")
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def decode_document(source: bytes) -> tuple[Instance, Bookkeeping]:
+    """The instance and its bookkeeping. Side values are references still: see `side_refs` and `with_side_values`."""
+    return _instance_decoder.decode(source), _bookkeeping_decoder.decode(source)
+
+
+def encode_side(instance_id: str, value: bytes) -> bytes:
+    """A side document holding one value (already JSON)."""
+    return _plain_encoder.encode(_SideDocument("side", instance_id, Raw(value)))
+
+
+def decode_side(source: bytes) -> Any:
+    return _side_decoder.decode(source).value
+
+
+def side_refs(instance: Instance) -> list[str]:
+    """The ids of the side documents that this instance refers to: they are deleted with it."""
+    refs = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
+    refs.extend(step.result_ref for step in instance.steps.values() if step.result_ref)
+    return refs
+
+
+def with_side_values(instance: Instance, values: Mapping[str, Any]) -> Instance:
+    """The instance with every reference replaced by a `SideValue`. `values` holds what `side_refs` names."""
+
+    def side(ref: str | None, inline: Any) -> Any:
+        return SideValue(ref, values[ref]) if ref else inline
+
+    def step_with_value(step: StepState) -> StepState:
+        return msgspec.structs.replace(step, result=side(step.result_ref, None)) if step.result_ref else step
+
+    return msgspec.structs.replace(
+        instance,
+        inputs=side(instance.inputs_ref, instance.inputs),
+        trigger=side(instance.trigger_ref, instance.trigger),
+        outputs=side(instance.outputs_ref, instance.outputs),
+        steps={path: step_with_value(step) for path, step in instance.steps.items()},
+    )

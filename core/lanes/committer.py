@@ -1,0 +1,450 @@
+"""Group commit: all changed instances of one lane in one `_bulk`, behind the lane's fence.
+
+Changes that arise while a bulk is in flight join the next one, so batching grows with load by itself and an idle lane
+answers in one round trip. Nobody is answered before the write that holds the effect, and the fence item behind it,
+are acknowledged. What an item's answer means:
+
+- 2xx: the new version is kept and the callers are answered.
+- 409, 5xx, timeout, connection lost: the outcome is unknown (a 409 may be one's own write that landed). The document is
+  read and its write id compared. A read alone proves nothing, since the primary may lose it: whatever is found, the
+  instance is written again by CAS and the callers wait for that acknowledgement.
+- the fence refused: another replica owns the lane. Nobody is answered and the lane is dropped.
+- 429, 413 for the request: the bulk is halved, the lane backs off with jitter, admission closes.
+- 400: this instance is set aside with that reason, the others go on.
+- 403, 404 for the index: the lane is unavailable and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+import structlog
+
+from ..errors import OutcomeUnknown, StoreRejected, StoreUnavailable
+from ..es.lines import create_line, delete_line, fence_lines, index_line
+from ..machine.events import AnyEvent
+from ..metrics import Metrics
+from ..ports import BulkItem, Clock, Store, StoredDocument
+from ..settings import CommitSettings, LimitSettings
+from . import codec
+from .codec import OutboxEntry
+from .resident import Answer, Resident
+
+log = structlog.get_logger(__name__)
+
+
+class CommitListener(Protocol):
+    """What the lane is told. All calls are synchronous and may change residents again."""
+
+    def flushing(self) -> None:
+        """A bulk is about to be cut: what can still join it is to happen now."""
+
+    def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
+        """A write of the instance stands, and with it the outbox records that it named: they may be delivered."""
+
+    def gone(self, resident: Resident) -> None:
+        """The document is deleted, by this owner or by an earlier one that finished it."""
+
+    def foreign(self, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+        """Another writer's document was found: apply the events again to that state."""
+
+    def refused(self, resident: Resident, reason: str, answers: list[Answer], events: list[AnyEvent]) -> None:
+        """Elasticsearch can't hold this document: the instance is to be set aside."""
+
+    def lost(self, reason: str) -> None:
+        """The fence was refused: this replica does not own the lane."""
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """One instance's part of a bulk: its lines, and who waits for it."""
+
+    resident: Resident
+    write_id: str
+    lines: list[bytes]
+    side_count: int = 0
+    tokens: int = 0
+    delete: bool = False
+    answers: list[Answer] = field(default_factory=list)
+    events: list[AnyEvent] = field(default_factory=list)
+    sides: list[tuple[str, bytes]] = field(default_factory=list)
+    named: Sequence[tuple[str, OutboxEntry]] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.lines))
+
+    @property
+    def items(self) -> int:
+        return len(self.lines) if self.delete else len(self.lines) // 2
+
+
+class Committer:
+    """Writes one lane. All methods but the bulks themselves are synchronous, on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        index: str,
+        epoch: int,
+        writer: str,
+        clock: Clock,
+        random: Random,
+        settings: CommitSettings,
+        limits: LimitSettings,
+        metrics: Metrics,
+        listener: CommitListener,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._epoch = epoch
+        self._writer = writer
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._limits = limits
+        self._metrics = metrics
+        self._listener = listener
+        self._changed: dict[Resident, None] = {}
+        self._bulks = 0
+        self._writes = 0
+        self._scheduled = False
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bulk_documents = settings.bulk_max_documents
+        self._backoff_ms = 0
+        self._paused_until_ms = 0
+        self._fence = fence_lines(epoch, writer)
+
+    @property
+    def pushed_back(self) -> bool:
+        """Whether Elasticsearch refuses work for now: admission is closed meanwhile."""
+        return self._backoff_ms > 0
+
+    @property
+    def changed(self) -> int:
+        """How many instances wait to be written."""
+        return len(self._changed)
+
+    def touch(self, resident: Resident) -> None:
+        """The instance has changed: it is in the next bulk, which leaves as soon as this turn of the loop is done."""
+        resident.changed = True
+        if not resident.in_flight:
+            self._changed[resident] = None
+            self._schedule()
+
+    def delete(self, resident: Resident) -> None:
+        """The finished instance's record is confirmed and readable in history: its document goes."""
+        resident.deletable = True
+        self.touch(resident)
+
+    def close(self) -> list[Answer]:
+        """Write no more. Returns the answers that nobody will settle now; bulks in flight settle theirs."""
+        self._closed = True
+        answers = [answer for resident in self._changed for answer in resident.answers]
+        for resident in self._changed:
+            resident.answers = []
+        self._changed.clear()
+        return answers
+
+    async def drain(self) -> None:
+        """Wait until everything changed has been written and answered."""
+        while not self._closed and (self._tasks or self._changed):
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0.005)
+
+    def flush(self) -> None:
+        """Send what has changed, as far as the bounds on bulks in flight allow."""
+        self._scheduled = False
+        if self._closed:
+            return
+        self._listener.flushing()
+        wait_ms = self._paused_until_ms - self._clock.monotonic_ms()
+        if wait_ms > 0:
+            self._schedule_in(wait_ms)
+            return
+        while self._changed and self._bulks < self._settings.bulks_in_flight:
+            writes = self._cut()
+            if not writes:
+                return
+            self._bulks += 1
+            task = asyncio.get_running_loop().create_task(self._send(writes))
+            self._tasks.add(task)
+            task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # A defect of ours: what the bulk held is in doubt, so the lane is given up and read anew.
+            log.error("commit.failed", lane=self._index, exc_info=task.exception())
+            self._listener.lost("an unexpected error while committing")
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _schedule_in(self, wait_ms: int) -> None:
+        self._scheduled = True
+        asyncio.get_running_loop().call_later(wait_ms / 1_000, self.flush)
+
+    def _cut(self) -> list[Write]:
+        """Take the next bulk's instances out of the changed ones; each is in flight from here on."""
+        writes: list[Write] = []
+        size_bytes = 0
+        now_ms = self._clock.now_ms()
+        while self._changed and len(writes) < self._bulk_documents and size_bytes < self._settings.bulk_max_bytes:
+            resident = next(iter(self._changed))
+            del self._changed[resident]
+            write = self._deletion(resident) if resident.deletable else self._write(resident, now_ms)
+            if write is not None:
+                writes.append(write)
+                size_bytes += write.size_bytes
+        return writes
+
+    def _write(self, resident: Resident, now_ms: int) -> Write | None:
+        self._writes += 1
+        write_id = f"{self._writer}.{self._epoch}.{self._writes}"
+        document = self._document(resident, write_id, now_ms)
+        answers, resident.answers = resident.answers, []
+        events, resident.unanswered = resident.unanswered, []
+        resident.changed = False
+        if len(document) > self._limits.document_max_bytes:
+            reason = (
+                f"its document has {len(document)} bytes; at most {self._limits.document_max_bytes} are allowed "
+                "(setting document_max_bytes)"
+            )
+            self._listener.refused(resident, reason, answers, events)
+            return None
+        resident.attempted.add(write_id)
+        lines: list[bytes] = []
+        sides, resident.side_writes = resident.side_writes, []
+        for ref, body in sides:
+            lines += (create_line(ref), body)
+        version = resident.version
+        lines.append(
+            create_line(resident.id)
+            if version is None
+            else index_line(resident.id, version.seq_no, version.primary_term)
+        )
+        lines.append(document)
+        resident.in_flight = True
+        named = resident.named_records() if resident.outbox else ()
+        return Write(
+            resident, write_id, lines, len(sides), resident.instance.tokens, False, answers, events, sides, named
+        )
+
+    def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
+        ready = resident.ready
+        return codec.encode_document(
+            resident.instance,
+            write_id=write_id,
+            epoch=self._epoch,
+            writer=self._writer,
+            answered_tokens=resident.acknowledged_tokens,
+            updated_at_ms=now_ms,
+            wake_at_ms=resident.wake_at_ms,
+            ready=[step.capability for step in ready.values()],
+            rank=min(step.rank for step in ready.values()) if ready else None,
+            log_parts=resident.log_parts,
+            log=resident.log,
+            outbox=[encoded for _, encoded in resident.outbox.values()],
+        )
+
+    def _deletion(self, resident: Resident) -> Write | None:
+        version = resident.version
+        if version is None:
+            return None
+        resident.changed = False
+        resident.in_flight = True
+        sides = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
+        return Write(
+            resident,
+            "",
+            [*sides, delete_line(resident.id, version.seq_no, version.primary_term)],
+            len(sides),
+            delete=True,
+        )
+
+    async def _send(self, writes: list[Write]) -> None:
+        lines = [line for write in writes for line in write.lines]
+        lines += self._fence
+        unknown: list[Write] = []
+        self._metrics.bulk(self._index, len(writes))
+        try:
+            items = await self._store.bulk(lines, index=self._index)
+        except StoreUnavailable as error:
+            self._push_back(writes, str(error))
+        except OutcomeUnknown as error:
+            log.warning("commit.outcome_unknown", lane=self._index, instances=len(writes), error=str(error))
+            unknown = writes
+        except StoreRejected as error:
+            self._whole_request_rejected(writes, error)
+        else:
+            self._backoff_ms = 0
+            self._grow()
+            unknown = self._read_answers(writes, items)
+        try:
+            if unknown:
+                await self._resolve(unknown)
+        finally:
+            self._bulks -= 1
+        if self._closed:
+            # What came back unsettled after the lane was closed has nobody else to settle it.
+            self._listener.lost(f"lane {self._index} is closed")
+        self.flush()
+
+    def _read_answers(self, writes: list[Write], items: Sequence[BulkItem]) -> list[Write]:
+        """Settle what is certain; returns the writes whose outcome is not."""
+        fence = items[-1]
+        if fence.status == 409:
+            for write in writes:
+                write.resident.answers[:0] = write.answers
+            self._listener.lost(f"the fence of {self._index} was refused: {fence.error_reason}")
+            return []
+        fenced = 200 <= fence.status < 300
+        unknown: list[Write] = []
+        at = 0
+        for write in writes:
+            sides = items[at : at + write.side_count]
+            item = items[at + write.side_count]
+            at += write.items
+            if write.delete:
+                self._read_deletion(write, item, unknown)
+            elif 200 <= item.status < 300:
+                self._written(write, item, sides, fenced)
+            elif item.status == 400:
+                self._release(write)
+                reason = f"{item.error_type}: {item.error_reason}"
+                self._listener.refused(write.resident, reason, write.answers, write.events)
+            elif item.status == 429:
+                self._push_back([write], item.error_reason)
+            else:
+                unknown.append(write)
+        return unknown
+
+    def _written(self, write: Write, item: BulkItem, sides: Sequence[BulkItem], fenced: bool) -> None:
+        resident = write.resident
+        resident.version = item.version
+        missing = [
+            side
+            for side, answer in zip(write.sides, sides, strict=True)
+            if not (200 <= answer.status < 300 or answer.status == 409)
+        ]
+        if missing or not fenced:
+            resident.side_writes[:0] = missing
+            self._again(write)
+            return
+        resident.acknowledged_write_id = write.write_id
+        resident.attempted.clear()
+        resident.acknowledged_tokens = write.tokens
+        self._release(write)
+        for ticket, slot, outcome in write.answers:
+            ticket.settle(slot, outcome)
+        self._listener.acknowledged(resident, write.named)
+
+    def _read_deletion(self, write: Write, item: BulkItem, unknown: list[Write]) -> None:
+        if 200 <= item.status < 300 or item.status == 404:
+            self._release(write)
+            self._changed.pop(write.resident, None)
+            self._listener.gone(write.resident)
+        elif item.status == 429:
+            self._push_back([write], item.error_reason)
+        else:
+            unknown.append(write)
+
+    def _whole_request_rejected(self, writes: list[Write], error: StoreRejected) -> None:
+        if error.status == 413:
+            if len(writes) == 1 and not writes[0].delete:
+                write = writes[0]
+                self._release(write)
+                self._listener.refused(write.resident, str(error), write.answers, write.events)
+                return
+            self._bulk_documents = max(1, len(writes) // 2)
+        log.error("commit.rejected", lane=self._index, status=error.status, error=str(error))
+        self._push_back(writes, str(error))
+
+    def _push_back(self, writes: list[Write], reason: str) -> None:
+        """Nothing of these was applied: they wait for the next bulk, which is smaller and later."""
+        for write in writes:
+            write.resident.side_writes[:0] = write.sides
+            self._again(write)
+        if self._paused_until_ms <= self._clock.monotonic_ms():
+            self._bulk_documents = max(1, self._bulk_documents // 2)
+            self._pause()
+            log.warning("commit.pushed_back", lane=self._index, reason=reason, backoff_ms=self._backoff_ms)
+
+    def _pause(self) -> None:
+        settings = self._settings
+        self._backoff_ms = min(settings.backoff_max_ms, max(settings.backoff_initial_ms, self._backoff_ms * 2))
+        jittered = self._backoff_ms * (0.5 + self._random.random() / 2)
+        self._paused_until_ms = self._clock.monotonic_ms() + int(jittered)
+
+    def _grow(self) -> None:
+        """Additive increase after a push-back halved the bulks."""
+        if self._bulk_documents < self._settings.bulk_max_documents:
+            self._bulk_documents = min(self._settings.bulk_max_documents, self._bulk_documents + 50)
+
+    def _again(self, write: Write) -> None:
+        """The instance is to be written once more, for the same callers, before those that came later."""
+        resident = write.resident
+        resident.answers[:0] = write.answers
+        resident.unanswered[:0] = write.events
+        resident.in_flight = False
+        self.touch(resident)
+
+    def _release(self, write: Write) -> None:
+        resident = write.resident
+        resident.in_flight = False
+        if resident.changed:
+            self._changed[resident] = None
+            self._schedule()
+
+    async def _resolve(self, writes: list[Write]) -> None:
+        """Find out what became of writes with an unknown outcome, however long Elasticsearch takes to say."""
+        found = await self._read(writes)
+        if found is None:
+            return
+        for write, document in zip(writes, found, strict=True):
+            self._resolve_one(write, document)
+
+    async def _read(self, writes: list[Write]) -> list[StoredDocument | None] | None:
+        while not self._closed:
+            try:
+                return await self._store.mget(self._index, [write.resident.id for write in writes])
+            except (StoreUnavailable, OutcomeUnknown, StoreRejected) as error:
+                log.warning("commit.resolve_failed", lane=self._index, error=str(error))
+                self._pause()
+                await asyncio.sleep(self._backoff_ms / 1_000)
+        for write in writes:
+            write.resident.answers[:0] = write.answers
+        return None
+
+    def _resolve_one(self, write: Write, document: StoredDocument | None) -> None:
+        resident = write.resident
+        if document is None:
+            if not write.delete and resident.version is None:
+                resident.side_writes[:0] = write.sides
+                self._again(write)
+                return
+            self._release(write)
+            resident.answers[:0] = write.answers
+            self._changed.pop(resident, None)
+            self._listener.gone(resident)
+            return
+        found = codec.decode_document(document.source)[1].write_id
+        if write.delete or found == resident.acknowledged_write_id or found in resident.attempted:
+            resident.version = document.version
+            resident.side_writes[:0] = write.sides
+            self._again(write)
+            return
+        self._release(write)
+        resident.answers[:0] = write.answers
+        self._listener.foreign(resident, document, write.events)

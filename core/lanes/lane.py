@@ -1,0 +1,371 @@
+"""A lane that this replica owns: its instances in memory, their timers and leases, the way from event to answer.
+
+All of it runs synchronously on the event loop: an event is applied to memory, its effects follow at once, and the
+committer takes the change along in its next bulk. An answer waits in the resident until that bulk is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ...claim.wire import ErrorInfo
+from ...definitions.plan import Plan
+from ..errors import InvalidRequest, Unavailable
+from ..history_rows import events_row, instance_row, step_row
+from ..machine import advance, next_wake_ms, render_input
+from ..machine.events import (
+    AnyEvent,
+    AttemptEnded,
+    Claimed,
+    Completed,
+    Effect,
+    InstanceEnded,
+    LeaseEnded,
+    LeaseExpired,
+    ReadyEnded,
+    Refused,
+    Rejected,
+    StepReady,
+    TimerFired,
+)
+from ..machine.state import Instance, SideValue, StepStatus
+from ..ports import StoredDocument
+from . import codec
+from .codec import OutboxEntry
+from .committer import Committer
+from .ready_queue import ReadyQueue, ReadyStep
+from .resident import Answer, Resident
+from .tickets import Ticket
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+log = structlog.get_logger(__name__)
+
+# A wall clock that is set back or forth is noticed after this long at the latest.
+_LONGEST_NAP_MS = 5_000
+
+
+class Lane:
+    """The owner's side of one lane, from the end of its take-over to its loss. Implements `CommitListener`.
+
+    `trusted_until_ms` is on the monotonic clock: until then no other replica can have taken the lane over, so what
+    needs no write (a bare heartbeat) may be answered. Writes need no trust: the fence judges them.
+    """
+
+    def __init__(self, name: str, epoch: int, engine: Engine) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.index = engine.names.lane(name)
+        self.residents: dict[str, Resident] = {}
+        self.trusted_until_ms = 0
+        self.open = False
+        self._engine = engine
+        self._queue: ReadyQueue = engine.queue
+        self._clock = engine.clock
+        self._random: Random = engine.random
+        self._wakes: list[tuple[int, str]] = []
+        self._expiries: list[tuple[int, str, str]] = []
+        self._nap: asyncio.TimerHandle | None = None
+        self._nap_until_ms = 0
+        self.committer = Committer(
+            store=engine.store,
+            index=self.index,
+            epoch=epoch,
+            writer=engine.replica_id,
+            clock=engine.clock,
+            random=engine.random,
+            settings=engine.settings.commit,
+            limits=engine.settings.limits,
+            metrics=engine.metrics,
+            listener=self,
+        )
+
+    @property
+    def trusted(self) -> bool:
+        return self.open and self._clock.monotonic_ms() < self.trusted_until_ms
+
+    def add(self, instance: Instance, plan: Plan) -> Resident:
+        """A new instance enters; its first event is the caller's to apply."""
+        resident = self.residents[instance.id] = Resident(self, instance, plan)
+        return resident
+
+    def apply(self, resident: Resident, event: AnyEvent) -> Refused | None:
+        """Let an event happen, in memory; None when it did (or had happened before), else why it could not.
+
+        An answer that depends on it goes through `answer` afterwards.
+        """
+        before = resident.instance
+        transition = advance(before, resident.plan, event)
+        if transition.refused is not None:
+            return transition.refused
+        if transition.instance is before:
+            return None
+        resident.instance = transition.instance
+        resident.unanswered.append(event)
+        resident.append_log(_log_entry(event))
+        for effect in transition.effects:
+            self._follow(resident, effect)
+        if resident.log_part_due():
+            self._cut_log(resident)
+        self._wake_at(resident, next_wake_ms(transition.instance))
+        self.committer.touch(resident)
+        return None
+
+    def answer(self, resident: Resident, ticket: Ticket, slot: int, outcome: Any) -> None:
+        """Settle the ticket once all that has happened to the instance so far stands in Elasticsearch."""
+        if resident.changed or resident.in_flight:
+            if not resident.changed:
+                # The change rides in the bulk under way, whose answers are taken: one more write carries this one.
+                self.committer.touch(resident)
+            resident.answers.append((ticket, slot, outcome))
+        else:
+            ticket.settle(slot, outcome)
+
+    def grant(self, step: ReadyStep, lease_ms: int, worker: str) -> int:
+        """Lease a ready step that was taken from the queue; returns the lease's length in ms, 0 if refused."""
+        resident: Resident = step.holder
+        limit_ms = resident.plan.steps[step.path].heartbeat_timeout_ms
+        ttl_ms = min(lease_ms, limit_ms) if limit_ms else lease_ms
+        resident.ready.pop(step.path, None)
+        refused = self.apply(resident, Claimed(self._clock.now_ms(), step.path, ttl_ms, worker))
+        if refused is not None:
+            log.error("lane.ready_step_refused", instance_id=resident.id, step=step.path, reason=refused.detail)
+            return 0
+        self._lease(resident, step.path, ttl_ms)
+        return ttl_ms
+
+    def renew(self, resident: Resident, path: str) -> int:
+        """Give a live lease its full time again; returns that time in milliseconds. Writes nothing."""
+        ttl_ms = resident.instance.steps[path].lease_ttl_ms
+        resident.leases[path] = self._clock.monotonic_ms() + ttl_ms
+        return ttl_ms
+
+    def side_value(
+        self, instance_id: str, name: str, value: Any, encoded: bytes
+    ) -> tuple[Any, tuple[str, bytes] | None]:
+        """The value as the machine is to carry it, and the side document to write where it is too large to stay."""
+        if len(encoded) <= self._engine.settings.limits.side_document_bytes:
+            return value, None
+        ref = f"{instance_id}:{name}"
+        return SideValue(ref, value), (ref, codec.encode_side(instance_id, encoded))
+
+    def install(self, resident: Resident) -> None:
+        """Rebuild what memory holds beside an instance that was read from its document: queue, leases, timers."""
+        instance = resident.instance
+        for path, step in instance.steps.items():
+            if step.status is StepStatus.READY and path not in resident.ready:
+                self._offer(resident, path, step.ready_at_ms)
+            elif step.status is StepStatus.CLAIMED and path not in resident.leases:
+                self._lease(resident, path, step.lease_ttl_ms)
+        self._wake_at(resident, next_wake_ms(instance))
+        if resident.outbox:
+            self._engine.history.deliver(resident, resident.named_records())
+        elif resident.finished:
+            self._engine.history.finished(resident)
+
+    def fire_due(self) -> None:
+        """One pass over the timers: everything due happens now."""
+        now_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()
+        while self._expiries and self._expiries[0][0] <= monotonic_ms:
+            _, instance_id, path = heappop(self._expiries)
+            self._expire(instance_id, path, monotonic_ms)
+        while self._wakes and self._wakes[0][0] <= now_ms:
+            due_ms, instance_id = heappop(self._wakes)
+            resident = self.residents.get(instance_id)
+            if resident is not None and resident.wake_at_ms == due_ms:
+                resident.wake_at_ms = 0
+                self.apply(resident, TimerFired(now_ms, self._random.random()))
+                self._wake_at(resident, next_wake_ms(resident.instance))
+
+    def close(self, reason: str) -> None:
+        """Drop the lane: nobody waiting is told anything but 503, and what memory held is forgotten."""
+        self.open = False
+        if self._nap is not None:
+            self._nap.cancel()
+        answers = self.committer.close()
+        for resident in self.residents.values():
+            answers += resident.answers
+            resident.answers = []
+            for step in resident.ready.values():
+                self._queue.withdraw(step)
+        settle_all(answers, Unavailable(f"lane {self.name} is changing its owner: {reason}"))
+
+    # CommitListener
+
+    def flushing(self) -> None:
+        self._engine.match()
+
+    def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
+        if named:
+            self._engine.history.deliver(resident, named)
+
+    def gone(self, resident: Resident) -> None:
+        self.residents.pop(resident.id, None)
+        for step in resident.ready.values():
+            self._queue.withdraw(step)
+        if resident.answers:
+            settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
+            resident.answers = []
+
+    def foreign(self, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+        log.warning("lane.foreign_write", lane=self.name, instance_id=resident.id)
+        self._engine.reload(self, resident, found, [*events, *resident.unanswered])
+
+    def refused(self, resident: Resident, reason: str, answers: list[Answer], events: list[AnyEvent]) -> None:
+        log.error("lane.document_refused", lane=self.name, instance_id=resident.id, reason=reason)
+        settle_all([*answers, *resident.answers], InvalidRequest(f"Elasticsearch can't hold this instance: {reason}"))
+        resident.answers = []
+        if resident.version is None:
+            self.gone(resident)
+        else:
+            self._engine.set_aside(self, resident, reason)
+
+    def lost(self, reason: str) -> None:
+        self._engine.lane_lost(self, reason)
+
+    # Effects
+
+    def _follow(self, resident: Resident, effect: Effect) -> None:
+        if type(effect) is StepReady:
+            resident.inputs[effect.path] = effect.input
+            self._offer(resident, effect.path, effect.ready_at_ms)
+        elif type(effect) is AttemptEnded:
+            self._record_attempt(resident, effect)
+        elif type(effect) is LeaseEnded:
+            resident.leases.pop(effect.path, None)
+            resident.progress.pop(effect.path, None)
+        elif type(effect) is ReadyEnded:
+            step = resident.ready.pop(effect.path, None)
+            if step is not None:
+                self._queue.withdraw(step)
+        elif type(effect) is InstanceEnded:
+            entry = OutboxEntry("instance", self._engine.history.index("instance"))
+            resident.put_outbox(resident.id, entry, None)
+
+    def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
+        instance = resident.instance
+        rank = ready_at_ms + instance.priority * self._engine.settings.lanes.age_step_ms
+        capability = resident.plan.steps[path].executor
+        step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
+        self._queue.add(step)
+        self._engine.step_ready()
+
+    def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
+        record = effect.record
+        resident.leases.pop(record.path, None)
+        resident.progress.pop(record.path, None)
+        row_id = f"{resident.id}:{record.path}:{record.attempt}"
+        entry = OutboxEntry("step", self._engine.history.index("step"), record)
+        row = step_row(resident.instance, record, self.input_of(resident, record.path), effect.output)
+        resident.put_outbox(row_id, entry, row)
+        # The next attempt's StepReady brings the input again.
+        resident.inputs.pop(record.path, None)
+
+    def _cut_log(self, resident: Resident) -> None:
+        """Send the log so far to history, so that the bytes written for an event do not grow with those before it."""
+        part = resident.log_parts + 1
+        entry = OutboxEntry("events", self._engine.history.index("events"), None, part, len(resident.log))
+        resident.put_outbox(f"{resident.id}:events:{part}", entry, None)
+
+    def input_of(self, resident: Resident, path: str) -> Any:
+        """The step's rendered input: remembered, or rendered again as it was."""
+        inputs = resident.inputs
+        if path not in inputs:
+            inputs[path] = render_input(resident.instance, resident.plan, path)
+        return inputs[path]
+
+    def row(self, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
+        """The body of an outbox record, built again where memory no longer holds it."""
+        row = resident.rows.get(row_id)
+        if row is not None:
+            return row
+        if entry.kind == "instance":
+            return instance_row(resident.instance, resident.log, resident.log_parts)
+        if entry.kind == "events":
+            return events_row(resident.instance, entry.part, resident.log[: entry.count])
+        record = entry.record
+        assert record is not None
+        step = resident.instance.steps[record.path]
+        output = step.result if record.outcome == "succeeded" else None
+        return step_row(resident.instance, record, self.input_of(resident, record.path), output)
+
+    def confirm(self, resident: Resident, row_id: str) -> None:
+        """A record stands in history: it leaves the outbox with the next write."""
+        taken = resident.outbox.pop(row_id, None)
+        resident.rows.pop(row_id, None)
+        if taken is None:
+            return
+        if taken[0].kind == "events":
+            resident.drop_log_part(taken[0].count)
+        if not resident.outbox and resident.finished:
+            self._engine.history.finished(resident)
+
+    # Timers
+
+    def _lease(self, resident: Resident, path: str, ttl_ms: int) -> None:
+        expires_ms = self._clock.monotonic_ms() + ttl_ms
+        resident.leases[path] = expires_ms
+        heappush(self._expiries, (expires_ms, resident.id, path))
+        self._arm(ttl_ms)
+
+    def _expire(self, instance_id: str, path: str, monotonic_ms: int) -> None:
+        resident = self.residents.get(instance_id)
+        expires_ms = None if resident is None else resident.leases.get(path)
+        if resident is None or expires_ms is None:
+            return
+        if expires_ms > monotonic_ms:
+            heappush(self._expiries, (expires_ms, instance_id, path))
+            return
+        token = resident.instance.steps[path].token
+        self.apply(resident, LeaseExpired(self._clock.now_ms(), path, token))
+
+    def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
+        if wake_at_ms and wake_at_ms != resident.wake_at_ms:
+            heappush(self._wakes, (wake_at_ms, resident.id))
+            self._arm(wake_at_ms - self._clock.now_ms())
+        resident.wake_at_ms = wake_at_ms
+
+    def _arm(self, in_ms: int) -> None:
+        """Make sure that the timers are looked at in `in_ms` milliseconds at the latest."""
+        in_ms = min(max(in_ms, 0), _LONGEST_NAP_MS)
+        until_ms = self._clock.monotonic_ms() + in_ms
+        if self._nap is not None:
+            if self._nap_until_ms <= until_ms:
+                return
+            self._nap.cancel()
+        self._nap_until_ms = until_ms
+        self._nap = asyncio.get_running_loop().call_later(in_ms / 1_000, self._wake)
+
+    def _wake(self) -> None:
+        self._nap = None
+        self.fire_due()
+        if self._nap is None and (self._wakes or self._expiries):
+            now_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()
+            next_ms = [self._wakes[0][0] - now_ms] if self._wakes else []
+            next_ms += [self._expiries[0][0] - monotonic_ms] if self._expiries else []
+            self._arm(min(next_ms))
+
+
+def settle_all(answers: list[Answer], outcome: Any) -> None:
+    """Give every waiting caller the same outcome, usually an exception to raise."""
+    for ticket, slot, _ in answers:
+        ticket.settle(slot, outcome)
+
+
+def _log_entry(event: AnyEvent) -> bytes:
+    """The event as the log keeps it. A completion's result stands in the step's state, not here as well."""
+    if type(event) is Completed and event.result is not None:
+        event = Completed(event.at_ms, event.path, event.token, None, event.usage, event.calls)
+    return codec.encode(event)
+
+
+def set_aside_event(now_ms: int, reason: str) -> Rejected:
+    """The event that fails an instance whose document Elasticsearch refuses."""
+    return Rejected(now_ms, ErrorInfo("document_rejected", reason))

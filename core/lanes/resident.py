@@ -1,0 +1,110 @@
+"""An instance held in memory by its lane's owner, with what is known of its document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...definitions.plan import Plan
+from ..machine.events import AnyEvent
+from ..machine.state import FINAL_INSTANCE, Instance
+from ..ports import Version
+from . import codec
+from .codec import OutboxEntry
+from .ready_queue import ReadyStep
+from .tickets import Ticket
+
+Answer = tuple[Ticket, int, Any]
+
+LOG_PART_BYTES = 16_384
+
+
+class Resident:
+    """One live instance. `version` is None until its first write is acknowledged.
+
+    `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
+    `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
+    `unanswered` holds the events that no acknowledged write covers yet. `rows` holds the bodies of outbox records where this process has them.
+    """
+
+    __slots__ = (
+        "acknowledged_tokens",
+        "acknowledged_write_id",
+        "answers",
+        "attempted",
+        "changed",
+        "deletable",
+        "in_flight",
+        "inputs",
+        "instance",
+        "lane",
+        "leases",
+        "log",
+        "log_bytes",
+        "log_parts",
+        "outbox",
+        "plan",
+        "progress",
+        "ready",
+        "rows",
+        "side_writes",
+        "unanswered",
+        "version",
+        "wake_at_ms",
+    )
+
+    def __init__(self, lane: Any, instance: Instance, plan: Plan) -> None:
+        self.lane = lane
+        self.instance = instance
+        self.plan = plan
+        self.version: Version | None = None
+        self.changed = False
+        self.in_flight = False
+        self.deletable = False
+        self.answers: list[Answer] = []
+        self.unanswered: list[AnyEvent] = []
+        self.acknowledged_write_id = ""
+        self.acknowledged_tokens = 0
+        self.attempted: set[str] = set()
+        self.log: list[bytes] = []
+        self.log_bytes = 0
+        self.log_parts = 0
+        self.outbox: dict[str, tuple[OutboxEntry, bytes]] = {}
+        self.rows: dict[str, bytes] = {}
+        self.side_writes: list[tuple[str, bytes]] = []
+        self.ready: dict[str, ReadyStep] = {}
+        self.inputs: dict[str, Any] = {}
+        self.leases: dict[str, int] = {}
+        self.progress: dict[str, tuple[float | None, str | None]] = {}
+        self.wake_at_ms = 0
+
+    @property
+    def id(self) -> str:
+        return self.instance.id
+
+    @property
+    def finished(self) -> bool:
+        return self.instance.status in FINAL_INSTANCE
+
+    def put_outbox(self, row_id: str, entry: OutboxEntry, row: bytes | None) -> None:
+        """A history record joins the outbox; `row` is its body where it is known already."""
+        self.outbox[row_id] = (entry, codec.encode_json(entry))
+        if row is not None:
+            self.rows[row_id] = row
+
+    def named_records(self) -> list[tuple[str, OutboxEntry]]:
+        """The records that a document written now names."""
+        return [(row_id, entry) for row_id, (entry, _) in self.outbox.items()]
+
+    def append_log(self, entry: bytes) -> None:
+        self.log.append(entry)
+        self.log_bytes += len(entry)
+
+    def log_part_due(self) -> bool:
+        """Whether the log is long enough for a part of it to leave, and none is on its way."""
+        return self.log_bytes > LOG_PART_BYTES and not any(entry.kind == "events" for entry, _ in self.outbox.values())
+
+    def drop_log_part(self, count: int) -> None:
+        """A part was confirmed in history: its entries leave the document with the next write."""
+        self.log_bytes -= sum(len(entry) for entry in self.log[:count])
+        del self.log[:count]
+        self.log_parts += 1

@@ -1,0 +1,79 @@
+"""Reading instances: the live document by realtime GET, else the finished instance's record in history."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ...claim.wire import InstanceView
+from ..engine import Engine
+from ..errors import NotFound, StoreRejected
+from ..es.finished import finished_instance_body
+from ..history_rows import instance_of_row
+from ..ids import lane_of
+from ..lanes import codec
+from ..lanes.takeover import with_sides
+from ..machine import instance_view
+from ..machine.state import Instance
+from ..principal import Principal
+
+
+class Stored(Struct, frozen=True):
+    """An instance as the store holds it; `live` tells whether its document still stands in a lane."""
+
+    instance: Instance
+    live: bool
+
+
+class Reads:
+    """Any replica can read any instance: an id carries its lane."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def stored(self, principal: Principal, instance_id: str) -> Stored | None:
+        """The instance, if it exists and the principal may see it.
+
+        A finished instance's document goes only after its record can be found, so looking at the document first and
+        at history next misses nothing.
+        """
+        lane = lane_of(instance_id)
+        if lane is None:
+            return None
+        found = await self._live(lane, instance_id) or await self._finished(instance_id)
+        return found if found is not None and principal.sees(found.instance.tenant) else None
+
+    async def find(self, principal: Principal, instance_id: str) -> InstanceView | None:
+        found = await self.stored(principal, instance_id)
+        return None if found is None else await self.view_of(found.instance)
+
+    async def view(self, principal: Principal, instance_id: str) -> InstanceView:
+        """Raises: NotFound."""
+        view = await self.find(principal, instance_id)
+        if view is None:
+            raise NotFound("instance", instance_id)
+        return view
+
+    async def view_of(self, instance: Instance) -> InstanceView:
+        try:
+            plan = await self._engine.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
+        except NotFound:
+            plan = None
+        return instance_view(instance, plan)
+
+    async def _live(self, lane: str, instance_id: str) -> Stored | None:
+        index = self._engine.names.lane(lane)
+        try:
+            document = await self._engine.store.get(index, instance_id)
+        except StoreRejected as error:
+            if error.status == 404:
+                return None
+            raise
+        if document is None:
+            return None
+        instance, _ = codec.decode_document(document.source)
+        (instance,) = await with_sides(self._engine, index, [instance])
+        return Stored(instance, True)
+
+    async def _finished(self, instance_id: str) -> Stored | None:
+        page = await self._engine.store.search(self._engine.names.instances, finished_instance_body(instance_id))
+        return Stored(instance_of_row(page.hits[0].source), False) if page.hits else None

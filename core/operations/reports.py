@@ -1,0 +1,222 @@
+"""Reports: what executors say of the leases they hold."""
+
+from __future__ import annotations
+
+from ...claim.wire import (
+    Acknowledged,
+    CompleteBody,
+    FailBody,
+    HeartbeatAnswer,
+    HeartbeatBody,
+    StepReport,
+    StepReportResult,
+)
+from ..engine import Engine
+from ..errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, PayloadTooLarge, Unavailable
+from ..ids import LeaseName, parse_step_id
+from ..lanes import codec
+from ..lanes.lane import Lane
+from ..lanes.resident import Resident
+from ..lanes.tickets import Ticket
+from ..machine.events import AnyEvent, Completed, Failed, Heartbeat, Refused, Released
+from ..machine.state import Instance, StepState, StepStatus
+from ..principal import Principal
+from ..problems import problem_of
+from .reads import Reads
+
+Body = CompleteBody | FailBody | HeartbeatBody | None
+
+
+class Reports:
+    """Completions, failures, heartbeats and releases of this replica's lanes."""
+
+    def __init__(self, engine: Engine, reads: Reads) -> None:
+        self._engine = engine
+        self._reads = reads
+
+    async def report(self, principal: Principal, step_id: str, body: Body) -> Acknowledged | HeartbeatAnswer:
+        """One report; `body` None releases. Raises: LeaseLost; NotFound; PayloadTooLarge; Unavailable."""
+        ticket = Ticket()
+        if not self._submit(principal, step_id, body, ticket, 0):
+            return await self._ended(principal, step_id, body)
+        answer: Acknowledged | HeartbeatAnswer = await ticket.answer()
+        return answer
+
+    async def report_many(self, principal: Principal, reports: list[StepReport]) -> list[StepReportResult]:
+        """Many reports, settled together by as few bulks as their lanes allow."""
+        ticket = Ticket(len(reports))
+        ended: list[int] = []
+        for slot, report in enumerate(reports):
+            try:
+                if not self._submit(principal, report.step_id, _body_of(report), ticket, slot):
+                    ended.append(slot)
+            except LeaseholdError as error:
+                ticket.settle(slot, error)
+        for slot in ended:
+            report = reports[slot]
+            try:
+                ticket.settle(slot, await self._ended(principal, report.step_id, _body_of(report)))
+            except LeaseholdError as error:
+                ticket.settle(slot, error)
+        outcomes = await ticket.wait()
+        return [_result(report.step_id, outcome) for report, outcome in zip(reports, outcomes, strict=True)]
+
+    def _submit(self, principal: Principal, step_id: str, body: Body, ticket: Ticket, slot: int) -> bool:
+        """Apply a report to the instance in memory; False when memory does not hold the instance (it has ended)."""
+        name = _parsed(step_id)
+        lane = self._engine.lane_of(name.instance_id)
+        if lane is None:
+            raise NotFound("step", step_id)
+        resident = lane.residents.get(name.instance_id)
+        if resident is None:
+            return False
+        if not principal.sees(resident.instance.tenant):
+            raise NotFound("step", step_id)
+        if isinstance(body, HeartbeatBody):
+            self._heartbeat(lane, resident, step_id, name, body, ticket, slot)
+        else:
+            self._finish_attempt(lane, resident, step_id, name, body, ticket, slot)
+        return True
+
+    def _finish_attempt(
+        self,
+        lane: Lane,
+        resident: Resident,
+        step_id: str,
+        name: LeaseName,
+        body: CompleteBody | FailBody | None,
+        ticket: Ticket,
+        slot: int,
+    ) -> None:
+        event, side = self._event(lane, resident, name, body)
+        refused = lane.apply(resident, event)
+        if refused is not None:
+            raise _lease_lost(step_id, name, refused)
+        if side is not None:
+            resident.side_writes.append(side)
+        status = resident.instance.steps[name.path].status.value
+        lane.answer(resident, ticket, slot, Acknowledged(step_id, status))
+
+    def _event(
+        self, lane: Lane, resident: Resident, name: LeaseName, body: CompleteBody | FailBody | None
+    ) -> tuple[AnyEvent, tuple[str, bytes] | None]:
+        now_ms = self._engine.clock.now_ms()
+        if body is None:
+            return Released(now_ms, name.path, name.token), None
+        self._check_size("calls", body.calls)
+        calls = tuple(body.calls)
+        if isinstance(body, FailBody):
+            random = self._engine.random.random()
+            self._check_size("error", body.error)
+            return Failed(now_ms, name.path, name.token, body.error, body.retryable, body.usage, calls, random), None
+        result, side = body.result, None
+        encoded = self._check_size("result", result)
+        if _holds(resident.instance, name):
+            # Only the holder's result is stored; anybody else's is refused by the machine.
+            result, side = lane.side_value(resident.id, f"{name.path}:{name.token}", result, encoded)
+        return Completed(now_ms, name.path, name.token, result, body.usage, calls), side
+
+    def _heartbeat(
+        self,
+        lane: Lane,
+        resident: Resident,
+        step_id: str,
+        name: LeaseName,
+        body: HeartbeatBody,
+        ticket: Ticket,
+        slot: int,
+    ) -> None:
+        if not _holds(resident.instance, name):
+            ticket.settle(slot, _told_to_stop(resident.instance, step_id, name))
+            return
+        if not lane.trusted:
+            raise Unavailable(f"lane {lane.name} may have another owner by now")
+        answer = HeartbeatAnswer(lane.renew(resident, name.path))
+        if body.progress is not None or body.message is not None:
+            resident.progress[name.path] = (body.progress, body.message)
+        if body.checkpoint is None and body.usage is None:
+            ticket.settle(slot, answer)
+            return
+        self._check_size("checkpoint", body.checkpoint)
+        event = Heartbeat(self._engine.clock.now_ms(), name.path, name.token, body.checkpoint, body.usage)
+        refused = lane.apply(resident, event)
+        if refused is not None:
+            raise _lease_lost(step_id, name, refused)
+        if not _holds(resident.instance, name):
+            answer = _told_to_stop(resident.instance, step_id, name)
+        lane.answer(resident, ticket, slot, answer)
+
+    async def _ended(self, principal: Principal, step_id: str, body: Body) -> Acknowledged | HeartbeatAnswer:
+        """A report on an instance that is in memory no more: history knows how its step ended."""
+        name = _parsed(step_id)
+        found = await self._reads.stored(principal, name.instance_id)
+        state = None if found is None else found.instance.steps.get(name.path)
+        if found is None or state is None:
+            raise NotFound("step", step_id)
+        if isinstance(body, HeartbeatBody):
+            return _told_to_stop(found.instance, step_id, name)
+        if isinstance(body, CompleteBody) and state.status is StepStatus.SUCCEEDED and state.token == name.token:
+            return Acknowledged(step_id, state.status.value)
+        raise _stale(step_id, name, state)
+
+    def _check_size(self, what: str, value: object) -> bytes:
+        encoded = codec.encode_json(value)
+        limit = self._engine.settings.limits.payload_max_bytes
+        if len(encoded) > limit:
+            raise PayloadTooLarge(what, len(encoded), limit)
+        return encoded
+
+
+def _parsed(step_id: str) -> LeaseName:
+    name = parse_step_id(step_id)
+    if name is None:
+        raise NotFound("step", step_id, "a step_id is what a claim answered")
+    return name
+
+
+def _holds(instance: Instance, name: LeaseName) -> bool:
+    state = instance.steps.get(name.path)
+    return state is not None and state.status is StepStatus.CLAIMED and state.token == name.token
+
+
+def _told_to_stop(instance: Instance, step_id: str, name: LeaseName) -> HeartbeatAnswer:
+    """The holder of an ended lease is told to stop where its instance or step was ended; else it has lost its lease."""
+    state = instance.steps.get(name.path)
+    if state is None:
+        raise NotFound("step", step_id)
+    if state.status in (StepStatus.CANCELLED, StepStatus.FAILED) and name.token <= instance.tokens:
+        return HeartbeatAnswer(0, cancel=True, reason=f"the instance is {instance.status}, the step {state.status}")
+    raise _stale(step_id, name, state)
+
+
+def _stale(step_id: str, name: LeaseName, state: StepState) -> LeaseLost:
+    held = state.token if state.status is StepStatus.CLAIMED else 0
+    now = f"the token that holds is {held}" if held else f"nobody holds the step, which is {state.status}"
+    return LeaseLost(step_id, held, f"token {name.token} does not hold step {name.path!r} any more: {now}")
+
+
+def _lease_lost(step_id: str, name: LeaseName, refused: Refused) -> LeaseholdError:
+    if refused.reason == "unknown_step":
+        return NotFound("step", step_id)
+    return LeaseLost(step_id, refused.token_held, refused.detail)
+
+
+def _body_of(report: StepReport) -> Body:
+    if report.action == "release":
+        return None
+    if report.action == "complete":
+        return report.complete or CompleteBody()
+    if report.action == "heartbeat":
+        return report.heartbeat or HeartbeatBody()
+    if report.fail is None:
+        raise InvalidRequest("a report with action 'fail' needs `fail: {error: {type, message}}`")
+    return report.fail
+
+
+def _result(step_id: str, outcome: Acknowledged | HeartbeatAnswer | LeaseholdError) -> StepReportResult:
+    if isinstance(outcome, Acknowledged):
+        return StepReportResult(step_id, 200, status=outcome.status)
+    if isinstance(outcome, HeartbeatAnswer):
+        return StepReportResult(step_id, 200, heartbeat=outcome)
+    problem = problem_of(outcome)
+    return StepReportResult(step_id, problem.status, problem=problem)
