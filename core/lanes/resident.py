@@ -23,7 +23,7 @@ class Resident:
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
     `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
-    `unanswered` holds the events that no acknowledged write covers yet. `rows` holds the bodies of outbox records where this process has them.
+    `unanswered` holds the events that no acknowledged write covers yet, `rows` the bodies of outbox records.
     """
 
     __slots__ = (

@@ -1,6 +1,6 @@
 """The state of an instance: plain values, never changed in place once a transition has returned them.
 
-The structs are stored as they stand (`core.codec`), with defaults omitted, so a field's default is part of the stored
+The structs are stored as they stand (`core.lanes.codec`), with defaults omitted, so a field's default is part of the stored
 format. Times are integer milliseconds since the epoch, 0 when not set.
 """
 
