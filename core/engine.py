@@ -150,11 +150,11 @@ class Engine:
 
     def reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
         """Another writer changed the document: start again from it, and let what had happened here happen to it."""
-        self._spawn(self._reload(lane, resident, found, events))
+        self._spawn(self._or_lose(lane, self._reload(lane, resident, found, events)))
 
     def set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
         """The document can't be stored as it has become: fail the instance from its last stored state."""
-        self._spawn(self._set_aside(lane, resident, reason))
+        self._spawn(self._or_lose(lane, self._set_aside(lane, resident, reason)))
 
     def lane_lost(self, lane: Lane, reason: str) -> None:
         """Give up a lane that another replica owns by now."""
@@ -201,7 +201,7 @@ class Engine:
             self._drop(lane, str(error))
             self.control.abandon(lane.name)
         else:
-            lane.open = not self._closing
+            lane.open = not (self._closing or lane.closed)
 
     async def _run_control(self) -> None:
         while True:
@@ -211,6 +211,13 @@ class Engine:
                 await self.control.pass_once()
             except StoreError as error:
                 log.warning("control.pass_failed", error=str(error))
+
+    async def _or_lose(self, lane: Lane, work: Coroutine[None, None, None]) -> None:
+        """What can't be read leaves memory in doubt: the lane is given up, and read anew as a whole."""
+        try:
+            await work
+        except LeaseholdError as error:
+            self.lane_lost(lane, str(error))
 
     async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
         fresh = await self._rebuild(lane, resident, found)

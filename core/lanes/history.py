@@ -144,7 +144,7 @@ class History:
             self._refresh_wanted.set()
             return 0
         for resident in ready:
-            if resident.lane.open:
+            if not resident.lane.closed:
                 resident.lane.committer.delete(resident)
         return len(ready)
 

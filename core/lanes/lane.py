@@ -66,6 +66,7 @@ class Lane:
         self.residents: dict[str, Resident] = {}
         self.trusted_until_ms = 0
         self.open = False
+        self.closed = False
         self._engine = engine
         self._queue: ReadyQueue = engine.queue
         self._clock = engine.clock
@@ -134,7 +135,9 @@ class Lane:
         limit_ms = resident.plan.steps[step.path].heartbeat_timeout_ms
         ttl_ms = min(lease_ms, limit_ms) if limit_ms else lease_ms
         resident.ready.pop(step.path, None)
-        refused = self.apply(resident, Claimed(self._clock.now_ms(), step.path, ttl_ms, worker))
+        # A wall clock behind the one that made the step ready must not keep it from being claimed.
+        at_ms = max(self._clock.now_ms(), resident.instance.steps[step.path].ready_at_ms)
+        refused = self.apply(resident, Claimed(at_ms, step.path, ttl_ms, worker))
         if refused is not None:
             log.error("lane.ready_step_refused", instance_id=resident.id, step=step.path, reason=refused.detail)
             return 0
@@ -181,12 +184,13 @@ class Lane:
             resident = self.residents.get(instance_id)
             if resident is not None and resident.wake_at_ms == due_ms:
                 resident.wake_at_ms = 0
-                self.apply(resident, TimerFired(now_ms, self._random.random()))
+                self._fire(resident, TimerFired(now_ms, self._random.random()))
                 self._wake_at(resident, next_wake_ms(resident.instance))
 
     def close(self, reason: str) -> None:
         """Drop the lane: nobody waiting is told anything but 503, and what memory held is forgotten."""
         self.open = False
+        self.closed = True
         if self._nap is not None:
             self._nap.cancel()
         answers = self.committer.close()
@@ -324,7 +328,15 @@ class Lane:
             heappush(self._expiries, (expires_ms, instance_id, path))
             return
         token = resident.instance.steps[path].token
-        self.apply(resident, LeaseExpired(self._clock.now_ms(), path, token))
+        self._fire(resident, LeaseExpired(self._clock.now_ms(), path, token, self._random.random()))
+
+    def _fire(self, resident: Resident, event: AnyEvent) -> None:
+        """Apply what no caller waits for. An instance on which that fails is set aside, and the lane goes on."""
+        try:
+            self.apply(resident, event)
+        except Exception as error:
+            log.exception("lane.poison_instance", lane=self.name, instance_id=resident.id)
+            self._engine.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
 
     def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
         if wake_at_ms and wake_at_ms != resident.wake_at_ms:
