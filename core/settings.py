@@ -8,7 +8,13 @@ from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
-IndexPrefix = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,63}$")]
+IndexPrefix = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9-]{0,63}$",
+        extra_json_schema={"x-allowed": "a small letter, then up to 63 small letters, digits and hyphens"},
+    ),
+]
 
 
 class StoreSettings(Struct, frozen=True):

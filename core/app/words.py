@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _SHOWN_CHARACTERS = 80
 
@@ -30,3 +31,26 @@ def listed(words: Iterable[str]) -> str:
     """`a, b and c`."""
     items = list(words)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
+
+
+def allowed_by(schema: Mapping[str, Any]) -> str:
+    """What a JSON Schema of one plain value allows, in words."""
+    if "x-allowed" in schema:
+        return str(schema["x-allowed"])
+    if "enum" in schema:
+        return " or ".join(str(word) for word in schema["enum"])
+    kinds = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    if kinds:
+        return allowed_by(kinds[0])
+    if schema.get("type") == "integer":
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if high is None:
+            return "an integer" if low is None else f"an integer of at least {low}"
+        return f"an integer from {low} to {high}"
+    if schema.get("type") == "array":
+        return "a list of texts"
+    if "pattern" in schema:
+        return f"text that matches {schema['pattern']}"
+    if "maxLength" in schema:
+        return f"text of {schema.get('minLength', 0)} to {schema['maxLength']} characters"
+    return "text"

@@ -29,6 +29,7 @@ READ_TIMEOUT_S = 30.0
 JSON_TYPES = ("application/json",)
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 
+_CURL_DEFAULT = "application/x-www-form-urlencoded"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`(?: - at `(\$.*)`)?$", re.DOTALL)
 _AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
@@ -90,7 +91,9 @@ def media_type(request: web.BaseRequest, allowed: tuple[str, ...]) -> str | None
     name, _, parameters = given.partition(";")
     name = name.strip().lower()
     if name not in allowed:
-        raise refuse("unsupported-media-type", f"Content-Type is {shown(given)}; allowed: {' or '.join(allowed)}")
+        curl = " (curl -d needs -H 'Content-Type: application/json')" if name == _CURL_DEFAULT else ""
+        detail = f"Content-Type is {shown(given)}; allowed: {' or '.join(allowed)}{curl}"
+        raise refuse("unsupported-media-type", detail)
     charset = re.search(r'charset="?([^";\s]*)', parameters, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
         raise refuse("unsupported-media-type", f"the charset is {shown(charset[1])}; allowed: utf-8")

@@ -44,7 +44,7 @@ class ClaimParameters(Struct, frozen=True):
         Annotated[
             Duration,
             Meta(
-                description="How long to wait for a first step; at most 60s, also if more is asked. Default: not at all."
+                description="How long to wait for a first step, 60s at most (more is cut short). Default: not at all."
             ),
         ]
         | UnsetType
@@ -95,10 +95,10 @@ async def claim(surface: Surface, principal: Principal, parameters: ClaimParamet
     )
 
     async def give_back() -> None:
-        if steps:
-            await surface.replica.report_many(
-                principal, [StepReport(step_id=step.step_id, action="release") for step in steps]
-            )
+        # Under a request id the client may be asking again at this moment, and is to get these very leases.
+        if steps and parameters.request_id is UNSET:
+            reports = [StepReport(step_id=step.step_id, action="release") for step in steps]
+            await surface.replica.report_many(principal, reports)
 
     if parameters.max is not UNSET:
         return Reply(200, ClaimedSteps(steps or []), undelivered=give_back)

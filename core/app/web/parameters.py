@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 
 from ....claim.wire import Violation
 from ..problems import RequestProblem, refuse
-from ..words import listed, nearest, shown
+from ..words import allowed_by, listed, nearest, shown
 from .router import decoded
 
 P = TypeVar("P", bound=Struct)
@@ -164,7 +164,8 @@ def _fields_of(kind: type[Struct], path_names: list[str]) -> list[Field]:
     for attribute, found in schema.get("properties", {}).items():
         attribute_schema = {key: value for key, value in found.items() if key != "default"}
         header = attribute_schema.pop("x-header", None)
-        allowed = attribute_schema.pop("x-allowed", None)
+        allowed = allowed_by(attribute_schema)
+        attribute_schema.pop("x-allowed", None)
         hidden = bool(attribute_schema.pop("x-hidden", False))
         description = attribute_schema.pop("description", "")
         fields.append(
@@ -175,7 +176,7 @@ def _fields_of(kind: type[Struct], path_names: list[str]) -> list[Field]:
                 attribute in schema.get("required", ()),
                 attribute_schema,
                 description,
-                allowed or _allowed(attribute_schema),
+                allowed,
                 hidden,
             )
         )
@@ -183,14 +184,3 @@ def _fields_of(kind: type[Struct], path_names: list[str]) -> list[Field]:
     if in_path != set(path_names):
         raise TypeError(f"{kind.__name__} has path parameters {sorted(in_path)}, the path {sorted(path_names)}")
     return sorted(fields, key=lambda field: path_names.index(field.name) if field.place == "path" else len(path_names))
-
-
-def _allowed(schema: dict[str, Any]) -> str:
-    """What a schema of one plain value allows, in words."""
-    if "enum" in schema:
-        return " or ".join(str(word) for word in schema["enum"])
-    if schema.get("type") == "integer":
-        return f"an integer from {schema.get('minimum', 'any')} to {schema.get('maximum', 'any')}"
-    if "maxLength" in schema:
-        return f"text of {schema.get('minLength', 0)} to {schema['maxLength']} characters"
-    return "any text"

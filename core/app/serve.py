@@ -1,0 +1,155 @@
+"""One scheduler process, from its first socket to its orderly end.
+
+The order matters at both ends. Coming up: the socket first (a port in use costs nothing yet), then Elasticsearch and
+the lanes, then requests are taken. Going down, on SIGTERM or SIGINT: no new connections and no new claims, waiting
+claims are answered 204, what is being done is answered, then the lanes are handed over. A second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import ProcessCollector
+
+from ... import __version__
+from ...ilm import IlmError
+from ..errors import LeaseholdError, StoreError
+from ..metrics import Metrics
+from ..replica import Replica, open_replica
+from ..settings import ServerSettings, Settings
+from .authentication import check_exposure
+from .web.server import HttpServer, HttpSurface
+from .web.surface import Surface
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 1_024
+_ANSWER_WITHIN_S = 5.0
+
+
+class CannotServe(LeaseholdError):
+    """The process could not come up; the sentence says why, and the way out."""
+
+
+async def serve(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`. Raises: CannotServe; InsecureServer."""
+    stop = stop or asyncio.Event()
+    _stop_on_signals(stop)
+    sock = listen(settings.server)
+    try:
+        address = address_of(sock)
+        settings = msgspec.structs.replace(
+            settings, server=msgspec.structs.replace(settings.server, port=sock.getsockname()[1])
+        )
+        metrics = Metrics()
+        ProcessCollector(registry=metrics.registry)
+        async with _replica(settings, metrics) as replica, answering(replica, settings, metrics, sock):
+            log.info("serving", address=address, elasticsearch=[_without_secrets(url) for url in settings.store.urls])
+            await stop.wait()
+            log.info("stopping", address=address)
+    finally:
+        sock.close()
+    log.info("stopped", address=address)
+
+
+@asynccontextmanager
+async def answering(
+    replica: Replica, settings: Settings, metrics: Metrics, sock: socket.socket
+) -> AsyncIterator[Surface]:
+    """Answer HTTP on a listening socket while the context lasts; then stop orderly, but for the lanes."""
+    surface = Surface(replica, settings.limits, metrics)
+    server = HttpServer(HttpSurface(surface, version=__version__))
+    runner = web.ServerRunner(server, shutdown_timeout=_ANSWER_WITHIN_S)
+    await runner.setup()
+    site = web.SockSite(runner, sock, backlog=_BACKLOG)
+    await site.start()
+    try:
+        yield surface
+    finally:
+        await site.stop()
+        surface.stop()
+        await runner.cleanup()
+        await surface.settle()
+
+
+def listen(server: ServerSettings) -> socket.socket:
+    """A bound socket; port 0 takes a free one. Raises: CannotServe; InsecureServer."""
+    check_exposure(server.host)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotServe(f"the host {server.host} can't be listened on: {error.strerror}") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise CannotServe(_bind_failure(server, error)) from None
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """`http://host:port` of a bound socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def _bind_failure(server: ServerSettings, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {server.port} of {server.host} is in use; choose another with --port or LEASEHOLD_PORT (0: any free"
+            " one), or end what listens there"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {server.port} needs more rights than this process has; choose one above 1023 with --port"
+    return f"port {server.port} of {server.host} can't be listened on: {error.strerror}"
+
+
+@asynccontextmanager
+async def _replica(settings: Settings, metrics: Metrics) -> AsyncIterator[Replica]:
+    """`open_replica`, with what can go wrong at the start said in one sentence."""
+    opening = open_replica(settings, metrics=metrics)
+    try:
+        replica = await opening.__aenter__()
+    except IlmError as error:
+        raise CannotServe(str(error)) from error
+    except StoreError as error:
+        urls = ", ".join(_without_secrets(url) for url in settings.store.urls)
+        raise CannotServe(
+            f"Elasticsearch at {urls} can't be used: {error}; name yours with LEASEHOLD_ES_URL, or start one with"
+            " `leasehold elasticsearch`"
+        ) from error
+    try:
+        yield replica
+    finally:
+        await opening.__aexit__(None, None, None)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def first_signal() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first_signal)
+
+
+def _without_secrets(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url
