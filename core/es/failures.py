@@ -34,8 +34,8 @@ def refused(what: str, status: int, body: bytes, *, write: bool) -> StoreError:
     return StoreRejected(detail, status, error_type)
 
 
-def unreadable(what: str, error: msgspec.MsgspecError, *, write: bool) -> StoreError:
-    """The error for a 2xx answer that is not Elasticsearch's: cut short, or from something in between."""
+def unreadable(what: str, error: Exception, *, write: bool) -> StoreError:
+    """The error for a 2xx answer that cannot be parsed: cut short, nested too deep, or from something in between."""
     detail = f"{what}: the answer cannot be read: {error}"
     return OutcomeUnknown(detail) if write else StoreUnavailable(detail)
 

@@ -25,6 +25,8 @@ _JSON_HEADERS = {"accept": ACCEPT_JSON, "content-type": ACCEPT_JSON}
 _NDJSON_HEADERS = {"accept": ACCEPT_JSON, "content-type": SEND_NDJSON}
 # 429 is not among them: another node would only be asked for the same work again.
 _NEXT_NODE_STATUSES = (502, 503, 504)
+# A multi-GET names no status for a document that it could not read.
+_UNREAD_STATUSES = {"index_not_found_exception": 404, "illegal_argument_exception": 400, "security_exception": 403}
 
 T = TypeVar("T")
 
@@ -198,7 +200,7 @@ async def connect(settings: StoreSettings) -> AsyncIterator[ElasticsearchStore]:
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str, *, write: bool = False) -> T:
     try:
         return decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise failures.unreadable(what, error, write=write) from error
 
 
@@ -232,6 +234,5 @@ def _unread(what: str, error: answers.TopCause | str) -> StoreRejected | StoreUn
     """One document of a multi-GET failed: its index is missing, or its shard did not answer."""
     error_type, reason = failures.cause_of(error)
     detail = f"{what}: {error_type}: {reason}"
-    if error_type == "index_not_found_exception":
-        return StoreRejected(detail, 404, error_type)
-    return StoreUnavailable(detail)
+    status = _UNREAD_STATUSES.get(error_type)
+    return StoreUnavailable(detail) if status is None else StoreRejected(detail, status, error_type)

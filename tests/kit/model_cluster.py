@@ -1,0 +1,155 @@
+"""The cluster of the model of Elasticsearch: indices, aliases and points in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from leasehold.core.errors import StoreRejected
+from leasehold.core.ports import BulkItem
+from leasehold.ilm import CURRENT, IndexNames, Schema, lane_names
+
+from .model_index import ModelIndex, Operation
+from .model_search import Visible
+
+
+@dataclass(slots=True)
+class _PointInTime:
+    visible: list[Visible]
+    expires_at_ms: int
+
+
+class ModelElasticsearch:
+    """A cluster with one node. Refreshes happen by request, and by interval where an index has one."""
+
+    def __init__(self) -> None:
+        self.indices: dict[str, ModelIndex] = {}
+        self._aliases: dict[str, dict[str, bool]] = {}
+        self._points_in_time: dict[str, _PointInTime] = {}
+        self._made = 0
+
+    def create_index(
+        self,
+        name: str,
+        mapping: Mapping[str, Any],
+        *,
+        refresh_interval_ms: int | None = None,
+        alias: str | None = None,
+        write: bool = True,
+    ) -> ModelIndex:
+        """An empty index; with `alias` it stands behind that alias, as its write index unless `write` is false."""
+        assert name not in self.indices
+        self._made += 1
+        index = ModelIndex(
+            name, f"uuid-{self._made}", mapping, refresh_interval_ms=refresh_interval_ms, now_ms=loop_time_ms
+        )
+        self.indices[name] = index
+        if alias is not None:
+            behind = self._aliases.setdefault(alias, {})
+            if write:
+                behind.update(dict.fromkeys(behind, False))
+            behind[name] = write
+        return index
+
+    def delete_index(self, name: str) -> None:
+        del self.indices[name]
+        for behind in self._aliases.values():
+            behind.pop(name, None)
+
+    def bootstrap(self, names: IndexNames, *, lanes: int, schema: Schema = CURRENT) -> None:
+        """What `leasehold.ilm.bootstrap` leaves behind: every index, by the same mappings, and the list of lanes."""
+        for family in schema.families:
+            mapping = schema.mapping(family)
+            interval_ms = int(family.settings["refresh_interval"].removesuffix("s")) * 1000
+            base = f"{names.prefix}-{family.name}"
+            if family.rolled:
+                self.create_index(names.first(base), mapping, refresh_interval_ms=interval_ms, alias=base)
+            elif family.numbered:
+                for lane in lane_names(lanes):
+                    self.create_index(names.lane(lane), mapping, refresh_interval_ms=interval_ms)
+            else:
+                self.create_index(base, mapping, refresh_interval_ms=interval_ms)
+        registry = msgspec.json.encode({"kind": "lanes", "lanes": lane_names(lanes)})
+        self.indices[names.control].apply(Operation("create", names.control, "lanes", registry))
+
+    def roll_over(self, alias: str) -> str:
+        """A new write index behind the alias; returns its name."""
+        old = self.write_index(alias)
+        base, _, number = old.name.rpartition("-")
+        new = f"{base}-{int(number) + 1:06d}"
+        self.create_index(new, old.mapping, refresh_interval_ms=old.refresh_interval_ms, alias=alias)
+        return new
+
+    def resolve(self, name: str) -> list[ModelIndex]:
+        """The indices behind a name. Raises: StoreRejected(404)."""
+        names = [name] if name in self.indices else list(self._aliases.get(name, ()))
+        if not names:
+            raise StoreRejected(f"no such index [{name}]", 404, "index_not_found_exception")
+        found = [self.indices[one] for one in sorted(names)]
+        for index in found:
+            index.pass_time()
+        return found
+
+    def one_index(self, name: str) -> ModelIndex:
+        """The one index behind a name. Raises: StoreRejected (404, or 400 when there are several)."""
+        found = self.resolve(name)
+        if len(found) > 1:
+            raise StoreRejected(f"[{name}] has more than one index", 400, "illegal_argument_exception")
+        return found[0]
+
+    def write_index(self, name: str) -> ModelIndex:
+        """The index that a write to this name goes to. Raises: StoreRejected."""
+        found = self.resolve(name)
+        if len(found) == 1:
+            return found[0]
+        for index in found:
+            if self._aliases[name][index.name]:
+                return index
+        raise StoreRejected(f"no write index is defined for alias [{name}]", 400, "illegal_argument_exception")
+
+    def is_alias(self, name: str) -> bool:
+        return bool(self._aliases.get(name))
+
+    def apply(self, operation: Operation) -> BulkItem:
+        try:
+            index = self.write_index(operation.index)
+        except StoreRejected as error:
+            return BulkItem(error.status, operation.index, operation.id, None, error.error_type, str(error))
+        return index.apply(operation)
+
+    def open_pit(self, name: str, keep_alive_ms: int) -> str:
+        visible = [Visible(index, index.visible) for index in self.resolve(name)]
+        self._made += 1
+        pit_id = f"pit-{self._made}"
+        self._points_in_time[pit_id] = _PointInTime(visible, loop_time_ms() + keep_alive_ms)
+        return pit_id
+
+    def close_pit(self, pit_id: str) -> None:
+        self._points_in_time.pop(pit_id, None)
+
+    @property
+    def open_pits(self) -> int:
+        """Points in time that nobody has closed and that have not run out."""
+        now_ms = loop_time_ms()
+        return sum(pit.expires_at_ms > now_ms for pit in self._points_in_time.values())
+
+    def in_pit(self, pit_id: str, keep_alive_ms: int | None) -> list[Visible]:
+        """What a point in time sees. Raises: StoreRejected(404) once it is closed or has run out."""
+        pit = self._points_in_time.get(pit_id)
+        if pit is None or pit.expires_at_ms <= loop_time_ms():
+            raise StoreRejected("No search context found", 404, "search_context_missing_exception")
+        if keep_alive_ms is not None:
+            pit.expires_at_ms = max(pit.expires_at_ms, loop_time_ms() + keep_alive_ms)
+        return pit.visible
+
+
+def loop_time_ms() -> int:
+    """The running loop's time, 0 where none runs: an index may be made before the simulation starts."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return 0
+    return int(loop.time() * 1000 + 1e-6)

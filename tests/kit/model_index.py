@@ -1,0 +1,158 @@
+"""One single-shard index of the model of Elasticsearch: versions, sequence numbers, and what a refresh made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from leasehold.core.ports import BulkItem, Version
+
+from .model_documents import Malformed, Values, index_values, parse
+
+CONFLICT = "version_conflict_engine_exception"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One item of a bulk. `index` is as the request named it; `source` is None for a delete."""
+
+    action: Literal["create", "index", "delete"]
+    index: str
+    id: str
+    source: bytes | None = None
+    if_version: Version | None = None
+    external_gte: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document at one version. `version` is Elasticsearch's `_version`, which a fence sets from outside."""
+
+    id: str
+    source: bytes
+    seq_no: int
+    primary_term: int
+    version: int
+    values: Values = field(compare=False, repr=False)
+
+    @property
+    def at(self) -> Version:
+        return Version(self.seq_no, self.primary_term)
+
+
+class ModelIndex:
+    """The primary of one shard.
+
+    `documents` is what a realtime GET sees, `visible` what a search sees: the state at the last refresh. A refresh
+    happens when asked for, and every `refresh_interval_ms` of the given clock where that is set.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        uuid: str,
+        mapping: Mapping[str, Any],
+        *,
+        refresh_interval_ms: int | None,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.uuid = uuid
+        self.mapping = mapping
+        self.primary_term = 1
+        self.max_seq_no = -1
+        self.held_checkpoint: int | None = None
+        self.write_blocked = False
+        self.documents: dict[str, Document] = {}
+        self.visible: tuple[Document, ...] = ()
+        self._tombstones: dict[str, int] = {}
+        self.refresh_interval_ms = refresh_interval_ms
+        self._now_ms = now_ms
+        self._refreshed_at_ms = now_ms()
+
+    @property
+    def global_checkpoint(self) -> int:
+        """What every copy has. `held_checkpoint` keeps it back, as a slow copy would."""
+        return self.max_seq_no if self.held_checkpoint is None else min(self.held_checkpoint, self.max_seq_no)
+
+    def pass_time(self) -> None:
+        """Let a refresh that fell due since the last look have happened, before anything else does."""
+        interval_ms = self.refresh_interval_ms
+        if interval_ms is None:
+            return
+        due = (self._now_ms() - self._refreshed_at_ms) // interval_ms
+        if due:
+            self._refreshed_at_ms += due * interval_ms
+            self.refresh()
+
+    def refresh(self) -> None:
+        self.visible = tuple(sorted(self.documents.values(), key=lambda document: document.seq_no))
+
+    def change_primary(self) -> None:
+        """A new primary is elected: its term rises; nothing is lost."""
+        self.primary_term += 1
+
+    def apply(self, operation: Operation) -> BulkItem:
+        """One item of a bulk, as the primary answers it."""
+        if self.write_blocked:
+            reason = f"index [{self.name}] blocked by: [FORBIDDEN/8/index write (api)];"
+            return self._failed(operation, 403, "cluster_block_exception", reason)
+        if not operation.id:
+            reason = "if _id is specified it must not be empty"
+            return self._failed(operation, 400, "illegal_argument_exception", reason)
+        if operation.source is None:
+            return self._delete(operation)
+        try:
+            values = index_values(parse(operation.source), self.mapping)
+        except Malformed as error:
+            return self._failed(operation, 400, "document_parsing_exception", str(error))
+        conflict = self._conflict(operation)
+        if conflict is not None:
+            return self._failed(operation, 409, CONFLICT, f"[{operation.id}]: version conflict, {conflict}")
+        existed = operation.id in self.documents
+        version = self._next_version(operation)
+        written = Document(operation.id, operation.source, self._take_seq_no(), self.primary_term, version, values)
+        self.documents[operation.id] = written
+        self._tombstones.pop(operation.id, None)
+        return BulkItem(200 if existed else 201, self.name, operation.id, written.at)
+
+    def _delete(self, operation: Operation) -> BulkItem:
+        conflict = self._conflict(operation)
+        if conflict is not None:
+            return self._failed(operation, 409, CONFLICT, f"[{operation.id}]: version conflict, {conflict}")
+        self._tombstones[operation.id] = self._next_version(operation)
+        found = self.documents.pop(operation.id, None)
+        # A delete that finds nothing is an operation all the same, and takes a number.
+        at = Version(self._take_seq_no(), self.primary_term)
+        return BulkItem(404, self.name, operation.id) if found is None else BulkItem(200, self.name, operation.id, at)
+
+    def _conflict(self, operation: Operation) -> str | None:
+        current = self.documents.get(operation.id)
+        wanted = operation.if_version
+        if operation.action == "create" and current is not None:
+            return f"document already exists (current version [{current.version}])"
+        if wanted is not None and current is None:
+            return f"required seqNo [{wanted.seq_no}], primary term [{wanted.primary_term}]. but no document was found"
+        if wanted is not None and current is not None and current.at != wanted:
+            return f"required seqNo [{wanted.seq_no}], primary term [{wanted.primary_term}]. current {current.at}"
+        known = self._known_version(operation.id)
+        if operation.external_gte is not None and known > operation.external_gte:
+            return f"current version [{known}] is higher than the one provided [{operation.external_gte}]"
+        return None
+
+    def _known_version(self, id: str) -> int:
+        current = self.documents.get(id)
+        return current.version if current is not None else self._tombstones.get(id, 0)
+
+    def _next_version(self, operation: Operation) -> int:
+        if operation.external_gte is not None:
+            return operation.external_gte
+        return self._known_version(operation.id) + 1
+
+    def _take_seq_no(self) -> int:
+        self.max_seq_no += 1
+        return self.max_seq_no
+
+    def _failed(self, operation: Operation, status: int, error_type: str, reason: str) -> BulkItem:
+        return BulkItem(status, self.name, operation.id, None, error_type, reason)
