@@ -79,7 +79,8 @@ def _check_relations(settings: Settings, given: Mapping[Place, Given]) -> None:
         if not holds:
             source = given[place].source if place in given else "the default"
             value = getattr(getattr(settings, place[0]), place[1])
-            found = "given" if place[1] in _SECRETS else f"is {shown(str(value))}"
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            found = "given" if place[1] in _SECRETS else f"is {shown(text)}"
             raise ConfigurationError(f"{source}: {'.'.join(place)} {found}; allowed: {allowed}")
     try:
         check_exposure(settings.server.host)

@@ -18,3 +18,7 @@ def main() -> None:
     from .commands.root import app
 
     app(prog_name="leasehold")
+
+
+if __name__ == "__main__":
+    main()

@@ -31,8 +31,8 @@ YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yam
 
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`(?: - at `(\$.*)`)?$", re.DOTALL)
-_AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`(?: - at `(\$[^`]*)`)?\Z", re.DOTALL)
+_AT = re.compile(r" - at `(\$[^`]*)`\Z")
 
 
 async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:

@@ -1,0 +1,176 @@
+"""`leasehold instances`: start, look, decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ....claim.wire import DecisionBody, InstanceView, ReasonBody, StartAnswer, StartBody
+from .failures import CommandFailed, SentenceGroup
+from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
+
+app = typer.Typer(help="Start instances, look at them, and decide about them.", no_args_is_help=True, cls=SentenceGroup)
+
+InstanceArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
+CommentOption = Annotated[str | None, typer.Option(help="Kept with the decision.")]
+StepOption = Annotated[str | None, typer.Option(help="Which step, where several wait for a decision.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Kept with the instance.")]
+
+
+@app.command()
+def start(
+    name: Annotated[str, typer.Argument(help="The workflow's name.")],
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="K=V", help="An input; V is read as JSON, else as text."),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label to search by.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: a repeat starts nothing.")] = None,
+    version: Annotated[int | None, typer.Option(help="A version other than the active one.")] = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start an instance of workflow NAME."""
+    params = {name: _json_or_text(value) for name, value in _pairs("--param", param).items()}
+    body = StartBody(params=params, labels=_pairs("--label", label), version=version)
+    answer = Remote(server, tenant, space).ask(
+        "POST",
+        f"/_workflows/{segment(name)}/_start",
+        StartAnswer,
+        headers={"Idempotency-Key": key} if key is not None else None,
+        body=msgspec.json.encode(body),
+    )
+    typer.echo(printed(answer) if as_json else answer.instance_id)
+
+
+@app.command()
+def show(
+    instance_id: InstanceArgument,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an instance and its steps."""
+    view = Remote(server, tenant, space).ask("GET", f"/_workflows/_instances/{segment(instance_id)}", InstanceView)
+    _show(view, as_json)
+
+
+@app.command()
+def approve(
+    instance_id: InstanceArgument,
+    step: StepOption = None,
+    comment: CommentOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve the step that waits for it."""
+    _decide("_approve", instance_id, step, comment, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def reject(
+    instance_id: InstanceArgument,
+    step: StepOption = None,
+    comment: CommentOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reject the step that waits for approval."""
+    _decide("_reject", instance_id, step, comment, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def cancel(
+    instance_id: InstanceArgument,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel an instance, compensating what it did."""
+    _end("_cancel", instance_id, reason, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def terminate(
+    instance_id: InstanceArgument,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End an instance at once, without compensation."""
+    _end("_terminate", instance_id, reason, Remote(server, tenant, space), as_json)
+
+
+def _decide(
+    action: str, instance_id: str, step: str | None, comment: str | None, remote: Remote, as_json: bool
+) -> None:
+    view = remote.ask(
+        "POST",
+        f"/_workflows/_instances/{segment(instance_id)}/{action}",
+        InstanceView,
+        query={"step": step} if step is not None else None,
+        body=msgspec.json.encode(DecisionBody(comment=comment)),
+    )
+    _show(view, as_json)
+
+
+def _end(action: str, instance_id: str, reason: str | None, remote: Remote, as_json: bool) -> None:
+    path = f"/_workflows/_instances/{segment(instance_id)}/{action}"
+    _show(remote.ask("POST", path, InstanceView, body=msgspec.json.encode(ReasonBody(reason=reason))), as_json)
+
+
+def _show(view: InstanceView, as_json: bool) -> None:
+    if as_json:
+        typer.echo(printed(view))
+        return
+    console = Console()
+    console.print(
+        f"{view.instance_id}  {view.workflow} version {view.version}  [bold]{view.status}[/bold]", highlight=False
+    )
+    if view.error is not None:
+        console.print(f"{view.error.type}: {view.error.message}", markup=False, highlight=False)
+    table = Table("step", "status", "attempt", "executor", "started", "what")
+    for step in view.steps:
+        started = "" if step.started_at_ms is None else _time(step.started_at_ms)
+        what = f"{step.error.type}: {step.error.message}" if step.error else step.message or ""
+        if step.approval is not None and step.approval.decision == "pending":
+            what = "waits for approval"
+        table.add_row(step.run_path, step.status, str(step.attempt or ""), step.executor, started, what)
+    console.print(table)
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise CommandFailed(f"{option} is {pair!r}; write it as name=value")
+        pairs[name] = value
+    return pairs
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value

@@ -1,0 +1,39 @@
+"""The command `leasehold` and its subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .... import __version__
+from . import instances, workflows
+from .failures import SentenceGroup
+from .serve import serve
+
+app = typer.Typer(
+    help="Leasehold: durable multi-step workflows on Elasticsearch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    cls=SentenceGroup,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"leasehold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Leasehold: durable multi-step workflows on Elasticsearch."""
+
+
+app.command()(serve)
+app.add_typer(workflows.app, name="workflows")
+app.add_typer(instances.app, name="instances")

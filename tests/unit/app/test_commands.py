@@ -1,0 +1,165 @@
+"""The command line: what it prints, and how it fails."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from leasehold import __version__
+from leasehold.core.app.commands.root import app
+from typer.testing import CliRunner, Result
+
+VALID = """\
+name: hello
+version: 3
+steps:
+  - {name: greet, executor: render, input: {template: "hello"}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LEASEHOLD_SERVER", "LEASEHOLD_TENANT", "LEASEHOLD_SPACE", "LEASEHOLD_CONFIG", "LEASEHOLD_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def failed(*arguments: str) -> str:
+    """The sentence of a command that fails as it should: exit code 1, nothing on standard output, no exception."""
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    return result.stderr
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version").stdout == f"leasehold {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["bogus"], ["instances", "show"], ["workflows", "show", "x", "--version", "one"]]
+)
+def test_a_wrong_command_line_ends_with_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_valid_definition_is_told_by_name_and_version(tmp_path: Path) -> None:
+    path = tmp_path / "hello.yaml"
+    path.write_text(VALID, encoding="utf-8")
+    result = run("workflows", "validate", str(path))
+    assert (result.exit_code, result.stdout) == (0, f"{path}: hello version 3 is valid\n")
+
+
+def test_a_definition_may_come_from_standard_input() -> None:
+    assert run("workflows", "validate", "-", stdin=VALID).exit_code == 0
+
+
+def test_an_invalid_definition_is_told_with_its_line_and_fails(tmp_path: Path) -> None:
+    path = tmp_path / "hello.yaml"
+    path.write_text(VALID.replace("executor", "exeutor"), encoding="utf-8")
+    sentence = failed("workflows", "validate", str(path))
+    assert f"{path}:4:" in sentence
+    assert "executor" in sentence
+
+
+def test_violations_can_be_had_as_json(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(VALID, encoding="utf-8")
+    bad.write_text(VALID.replace("executor", "exeutor"), encoding="utf-8")
+    result = run("workflows", "validate", "--json", str(good), str(bad))
+    assert result.exit_code == 1
+    rows = json.loads(result.stdout)
+    assert rows[0] == {"file": str(good), "valid": True, "workflows": ["hello"]}
+    assert rows[1]["violations"][0]["line"] == 4
+
+
+def test_a_file_that_is_not_there_is_one_sentence() -> None:
+    assert (
+        failed("workflows", "validate", "/nowhere.yaml")
+        == "leasehold: /nowhere.yaml can't be read: No such file or directory\n"
+    )
+
+
+def test_the_schema_of_definitions_is_json() -> None:
+    assert json.loads(run("workflows", "schema").stdout)["type"] == "object"
+
+
+def test_nothing_is_stored_if_one_of_the_files_is_invalid(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(VALID, encoding="utf-8")
+    bad.write_text("steps: 1", encoding="utf-8")
+    assert "nothing was stored" in failed("workflows", "put", str(good), str(bad))
+
+
+def test_no_server_is_one_sentence_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    sentence = failed("instances", "show", "03-x", "--server", address)
+    assert sentence.startswith(f"leasehold: no answer from {address}")
+    assert "leasehold serve" in sentence
+
+
+def test_an_address_that_is_no_url_is_refused() -> None:
+    assert "write http://host:port" in failed("workflows", "list", "--server", "no url")
+
+
+def test_a_parameter_without_a_value_is_refused() -> None:
+    assert (
+        failed("instances", "start", "hello", "--param", "x") == "leasehold: --param is 'x'; write it as name=value\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--port", "http"], 'the option --port: server.port is "http"'),
+        (["--host", "0.0.0.0"], "without authentication"),
+        (["--config", "/nowhere.toml"], "can't be read"),
+    ],
+)
+def test_serving_with_wrong_settings_is_one_sentence(arguments: list[str], part: str) -> None:
+    assert part in failed("serve", *arguments)
+
+
+def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            [sys.executable, "-m", "leasehold.core.app.script", "serve", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"leasehold: port {port} of 127.0.0.1 is in use; choose another with --port")
+    assert result.stderr.count("\n") == 1
+
+
+WITHOUT_SERVER = """\
+import sys
+
+class Absent:
+    @staticmethod
+    def find_spec(name, *_):
+        if name.split(".")[0] in ("elasticsearch", "ruamel", "structlog", "prometheus_client"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from leasehold.core.app.script import main
+main()
+"""
+
+
+def test_the_executors_extra_alone_runs_workers_and_names_the_extra_of_the_rest() -> None:
+    alone = [sys.executable, "-c", WITHOUT_SERVER]
+    assert subprocess.run([*alone, "worker", "--help"], capture_output=True, timeout=60, check=False).returncode == 0
+    serving = subprocess.run([*alone, "serve"], capture_output=True, text=True, timeout=60, check=False)
+    assert serving.returncode == 1
+    assert "pip install 'leasehold[server]'" in serving.stderr
