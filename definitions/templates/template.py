@@ -1,0 +1,139 @@
+"""A JSON-like value with templates in any of its strings, compiled once and rendered often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from ..errors import DefinitionError, Violation
+from .meter import LIMITS, Limits, Meter
+from .references import Reference
+from .texts import Evaluate, Locate, TextCompiler
+
+Key = str | int
+_OPENINGS = ("{{", "{%", "{#")
+
+
+class Template:
+    """A JSON-like value with templates in any of its strings, compiled. A string that is one expression keeps its type.
+
+    `references` is what its templates speak of. A template knows nothing of time or chance: what it renders depends
+    on the context alone.
+    """
+
+    __slots__ = ("_evaluate", "_limits", "references")
+
+    def __init__(self, evaluate: Evaluate, limits: Limits = LIMITS, references: tuple[Reference, ...] = ()) -> None:
+        self._evaluate = evaluate
+        self._limits = limits
+        self.references = references
+
+    def render(self, context: Mapping[str, Any]) -> Any:
+        """The value with every template evaluated: pure JSON, parts of which may be the context's own objects.
+
+        Raises: TemplateError, also when a limit stops it.
+        """
+        return self._evaluate(context, Meter(self._limits))
+
+
+class ValueCompiler:
+    """Compiles the values of one definition. `steps`: its step names, which may hold hyphens; None: any.
+
+    `locate`, given a value's path, returns what finds lines of that string in the YAML, or None where that is unknown.
+    """
+
+    def __init__(
+        self,
+        steps: Collection[str] | None = None,
+        *,
+        limits: Limits = LIMITS,
+        locate: Callable[[tuple[Key, ...]], Locate | None] | None = None,
+    ) -> None:
+        self._texts = TextCompiler(steps, limits)
+        self._limits = limits
+        self._locate = locate
+        self.count = 0
+
+    def compile(self, value: Any, path: tuple[Key, ...] = ()) -> Template | None:
+        """The value as a template; None where no template occurs in it.
+
+        Raises: DefinitionError with a violation for each string that is no valid template.
+        """
+        if not has_template(value):
+            return None
+        return self.compile_always(value, path)
+
+    def compile_always(self, value: Any, path: tuple[Key, ...] = ()) -> Template:
+        """The value as a template, whether one occurs in it or not. Raises: DefinitionError."""
+        references: list[Reference] = []
+        violations: list[Violation] = []
+        evaluate = self._value(value, path, references, violations)
+        if violations:
+            raise DefinitionError(violations)
+        return Template(evaluate, self._limits, tuple(references))
+
+    def _value(
+        self, value: Any, path: tuple[Key, ...], references: list[Reference], violations: list[Violation]
+    ) -> Evaluate:
+        if not has_template(value):
+            return _static(value)
+        if isinstance(value, str):
+            return self._text(value, path, references, violations)
+        if isinstance(value, list):
+            parts = [self._value(item, (*path, at), references, violations) for at, item in enumerate(value)]
+            return lambda context, meter: [part(context, meter) for part in parts]
+        pairs = [(key, self._value(item, (*path, key), references, violations)) for key, item in value.items()]
+        return lambda context, meter: {key: part(context, meter) for key, part in pairs}
+
+    def _text(
+        self, text: str, path: tuple[Key, ...], references: list[Reference], violations: list[Violation]
+    ) -> Evaluate:
+        self.count += 1
+        locate = None if self._locate is None else self._locate(path)
+        try:
+            evaluate, spoken_of = self._texts.compile(text, path_text(path), locate)
+        except DefinitionError as error:
+            violations.extend(error.violations)
+            return _static(None)
+        references.extend(spoken_of)
+        return evaluate
+
+
+def compile_value(value: Any, *, steps: Collection[str] | None = None, limits: Limits = LIMITS) -> Template | None:
+    """A JSON-like value as a template; None where no template occurs in any of its strings.
+
+    `steps` are the names that `steps.<name>` may mean; None takes any word, hyphens included. Raises: DefinitionError.
+    """
+    return ValueCompiler(steps, limits=limits).compile(value)
+
+
+def has_template(value: Any) -> bool:
+    """Whether a template occurs in any string of the value; keys of mappings are never templates."""
+    if isinstance(value, str):
+        return any(opening in value for opening in _OPENINGS)
+    if isinstance(value, list):
+        return any(map(has_template, value))
+    return isinstance(value, dict) and any(map(has_template, value.values()))
+
+
+def path_text(path: tuple[Key, ...]) -> str:
+    """A path as messages write it: `steps[2].input.query`."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            text += f".{key}" if text else key
+    return text
+
+
+def _static(value: Any) -> Evaluate:
+    size_bytes = len(msgspec.json.encode(value))
+
+    def evaluate(context: Mapping[str, Any], meter: Meter) -> Any:
+        meter.output(size_bytes)
+        return value
+
+    return evaluate

@@ -1,0 +1,58 @@
+"""Words for messages: values as they would stand in YAML, choices as a list, the nearest of the valid ones."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+_SHOWN_CHARS = 60
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that is most like the word, if one is like it at all. Long words are compared by their first part."""
+    folded = {choice.lower().replace("_", "-"): choice for choice in choices}
+    found = difflib.get_close_matches(word[:128].lower().replace("_", "-"), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(word: str | None) -> str:
+    """The half sentence that offers the nearest word; empty without one."""
+    return f"; did you mean `{word}`?" if word else ""
+
+
+def listed(words: Collection[str], limit: int = 24) -> str:
+    """`a`, `b`, `c`: the words in their order, a few of them if they are many."""
+    shown = ", ".join(f"`{word}`" for word in list(words)[:limit])
+    return f"{shown}, ..." if len(words) > limit else shown
+
+
+def shown(value: Any) -> str:
+    """A value, short, as it may be found in the YAML."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = kind(value)
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 4] + '..."'
+
+
+def kind(value: Any) -> str:
+    """What kind of JSON value it is, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"a {type(value).__name__}"
