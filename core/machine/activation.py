@@ -76,12 +76,12 @@ def ready_again(turn: Turn, path: str, move: StepMove, **changes: Any) -> None:
 
 
 def _render(turn: Turn, step: StepPlan, now_ms: int, *, check_with: bool) -> Any:
-    check_with = check_with and step.with_ is not None
-    if step.input is None and not check_with:
+    with_ = step.with_ if check_with else None
+    if step.input is None and with_ is None:
         return step.static_input
     context = step_context(turn.instance, turn.steps, step, now_ms)
-    if check_with and step.with_ is not None:
-        step.with_.render(context)
+    if with_ is not None:
+        with_.render(context)
     return step.static_input if step.input is None else step.input.render(context)
 
 

@@ -6,7 +6,7 @@ gives the same value, and nothing rendered needs storing. Times are ISO 8601 tex
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,30 +33,96 @@ def with_values(instance: Instance, plan: Plan, path: str) -> dict[str, Any]:
     return {**step.static_with, **step.with_.render(context)}
 
 
-def step_context(instance: Instance, steps: Mapping[str, StepState], step: StepPlan, now_ms: int) -> dict[str, Any]:
-    """What a step's templates see."""
-    return context(instance, steps, step.ancestors, now_ms)
+class Context(Mapping[str, Any]):
+    """What a template sees, each part made when it is looked at. The shape is that of `definitions.templates`."""
 
+    __slots__ = ("_instance", "_made", "_now_ms", "_states", "_visible")
 
-def context(
-    instance: Instance, steps: Mapping[str, StepState], visible: Collection[str], now_ms: int
-) -> dict[str, Any]:
-    """The names of the language that stand at the top of a template, with the `visible` ones of `steps`."""
-    return {
-        "inputs": plain(instance.inputs),
-        "trigger": plain(instance.trigger),
-        # In the order of `steps`: the order of a set differs from process to process, and templates may iterate.
-        "steps": {name: _facts(state) for name, state in steps.items() if name in visible} if visible else {},
-        "instance": {
+    def __init__(
+        self, instance: Instance, states: Mapping[str, StepState], visible: Collection[str], now_ms: int
+    ) -> None:
+        self._instance = instance
+        self._states = states
+        self._visible = visible
+        self._now_ms = now_ms
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        made = self._made
+        if name not in made:
+            made[name] = _PARTS[name](self)
+        return made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PARTS)
+
+    def __len__(self) -> int:
+        return len(_PARTS)
+
+    def _inputs(self) -> Any:
+        return plain(self._instance.inputs)
+
+    def _trigger(self) -> Any:
+        return plain(self._instance.trigger)
+
+    def _steps(self) -> Any:
+        return VisibleSteps(self._states, self._visible)
+
+    def _about_instance(self) -> Any:
+        instance = self._instance
+        return {
             "id": instance.id,
             "name": instance.workflow,
             "version": instance.version,
             "tenant": instance.tenant,
             "space": instance.space,
             "started_at": _timestamp(instance.created_at_ms),
-        },
-        "now": _timestamp(now_ms),
-    }
+        }
+
+    def _now(self) -> Any:
+        return _timestamp(self._now_ms)
+
+
+_PARTS: dict[str, Callable[[Context], Any]] = {
+    "inputs": Context._inputs,
+    "trigger": Context._trigger,
+    "steps": Context._steps,
+    "instance": Context._about_instance,
+    "now": Context._now,
+}
+
+
+class VisibleSteps(Mapping[str, Any]):
+    """The steps that a template may see, in the order of the plan: that of a set differs from process to process."""
+
+    __slots__ = ("_made", "_states", "_visible")
+
+    def __init__(self, states: Mapping[str, StepState], visible: Collection[str]) -> None:
+        self._states = states
+        self._visible = visible
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        made = self._made
+        if name not in made:
+            if name not in self._visible:
+                raise KeyError(name)
+            made[name] = _facts(self._states[name])
+        return made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._visible
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._states if name in self._visible)
+
+    def __len__(self) -> int:
+        return len(self._visible)
+
+
+def step_context(instance: Instance, states: Mapping[str, StepState], step: StepPlan, now_ms: int) -> Context:
+    """What a step's templates see: its ancestors among the steps."""
+    return Context(instance, states, step.ancestors, now_ms)
 
 
 def template_error(failure: TemplateError) -> ErrorInfo:

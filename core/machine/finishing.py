@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...claim.wire import ErrorInfo
 from ...definitions.templates import TemplateError
-from .context import context, template_error
+from .context import Context, template_error
 from .events import InstanceEnded, LeaseEnded, ReadyEnded
 from .state import FINAL_STEP, InstanceStatus, StepStatus
 from .table import ACTIVE_STEP, CANCEL, FAIL_INSTANCE, GO_ON, SUCCEED, WAIT, InstanceMove
@@ -66,7 +66,7 @@ def _succeed(turn: Turn) -> None:
     outputs = turn.plan.outputs
     if outputs is not None:
         try:
-            turn.outputs = outputs.render(context(turn.instance, turn.steps, turn.steps, turn.at_ms))
+            turn.outputs = outputs.render(Context(turn.instance, turn.steps, turn.steps, turn.at_ms))
         except TemplateError as failure:
             fail_instance(turn, template_error(failure))
             return

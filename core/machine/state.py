@@ -1,7 +1,7 @@
 """The state of an instance: plain values, never changed in place once a transition has returned them.
 
-The structs are stored as they stand (`core.lanes.codec`), with defaults omitted, so a field's default is part of the stored
-format. Times are integer milliseconds since the epoch, 0 when not set.
+The structs are stored as they stand (`core.lanes.codec`), with defaults omitted, so a field's default is part of the
+stored format. Times are integer milliseconds since the epoch, 0 when not set.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from leasehold.claim.wire import ErrorInfo, Usage
+from leasehold.claim.wire import Call, ErrorInfo, Usage
 from leasehold.core.machine import AttemptEnded, Heartbeat, InstanceEnded, LeaseEnded
 from leasehold.definitions.plan import RetryPolicy
 
@@ -85,12 +85,15 @@ def test_a_heartbeat_that_overspends_ends_the_attempt_and_tells_its_holder() -> 
     assert (last, run.instance.error) == (InstanceEnded(), SPENT)
 
 
-def test_a_failed_attempt_that_overspends_is_not_retried() -> None:
+def test_a_failed_attempt_that_overspends_is_recorded_and_not_retried() -> None:
     run = Run(plan(step("a", retry=RetryPolicy(max_retries=3)), max_llm_calls=3))
     run.claim("a")
-    run.fail("a", usage=Usage(llm_calls=4))
-    assert run.names_of_effects == ["AttemptEnded", "InstanceEnded"]
+    recorded, ended = run.fail("a", usage=Usage(llm_calls=4), calls=(Call("chat"),))
+    assert isinstance(recorded, AttemptEnded)
+    assert (recorded.record.error, recorded.record.calls) == (ErrorInfo("boom", "it broke"), (Call("chat"),))
+    assert (recorded.record.usage, ended) == (Usage(llm_calls=4), InstanceEnded())
     assert (run.status, run.instance.error, run.statuses) == ("failed", SPENT, {"a": "failed"})
+    assert (run.state("a").error, run.state("a").failures) == (ErrorInfo("boom", "it broke"), 1)
 
 
 def test_a_budget_of_zero_allows_no_call_and_no_budget_allows_any() -> None:

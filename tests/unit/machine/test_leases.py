@@ -146,14 +146,27 @@ def test_one_lost_lease_too_many_uses_a_retry_where_the_policy_has_one() -> None
     assert run.status == "failed"
 
 
-def test_an_attempt_that_fails_in_between_ends_the_row_of_lost_leases() -> None:
-    run = Run(plan(step("a", retry=RetryPolicy(max_retries=1))))
+@pytest.mark.parametrize("how", ["fail", "time out"])
+def test_an_attempt_that_ends_otherwise_in_between_ends_the_row_of_lost_leases(how: str) -> None:
+    run = Run(plan(step("a", timeout_ms=5_000, retry=RetryPolicy(max_retries=1))))
     lose_leases(run, MAX_LOST_LEASES)
     run.claim("a")
-    run.fail("a")
+    if how == "fail":
+        run.fail("a")
+    else:
+        run.fire(5_000)
     run.fire(60_000)
     lose_leases(run, MAX_LOST_LEASES)
     assert run.state("a").status == "ready"
+
+
+def test_a_release_in_between_does_not_end_the_row_of_lost_leases() -> None:
+    run = Run(plan(step("a")))
+    lose_leases(run, MAX_LOST_LEASES)
+    run.claim("a")
+    run.release("a")
+    lose_leases(run, 1)
+    assert run.status == "failed"
 
 
 def test_a_heartbeat_keeps_the_checkpoint_for_the_next_attempt_until_the_step_succeeds() -> None:

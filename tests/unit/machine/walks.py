@@ -25,6 +25,7 @@ from leasehold.core.machine import (
     Released,
     Started,
     StepReady,
+    StepState,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -36,6 +37,8 @@ from leasehold.definitions.plan import ApprovalPolicy, Plan, RetryPolicy, StepPl
 from leasehold.definitions.templates import TemplateError
 
 from .runs import Computed, Run, plan, step
+
+NOTHING = Usage()
 
 Pick = Callable[[int], int]
 """A choice: a number from 0 up to, not including, the argument."""
@@ -64,14 +67,14 @@ KINDS = (
 
 def seen(context: Any) -> Any:
     """An input that depends on all that a template sees."""
-    return [context["now"], context["inputs"], context["steps"], context["instance"]["id"]]
+    return [context["now"], context["inputs"], dict(context["steps"]), context["instance"]["id"]]
 
 
 def fragile(salt: int) -> Computed:
     """An input that fails for some contexts, always the same ones."""
 
     def rendered(context: Any) -> Any:
-        if (len(str(context)) + salt) % 7 == 0:
+        if (len(str(seen(context))) + salt) % 7 == 0:
             raise TemplateError("fragile")
         return seen(context)
 
@@ -99,7 +102,7 @@ def _random_step(pick: Pick, name: str, before: Sequence[str]) -> StepPlan:
     return step(
         name,
         *depends_on,
-        condition=Computed(lambda context: len(str(context["steps"])) % modulus) if pick(3) == 0 else None,
+        condition=Computed(lambda context: len(str(seen(context))) % modulus) if pick(3) == 0 else None,
         input=(Computed(seen), Computed(seen), None, None, fragile(pick(7)))[pick(5)],
         timeout_ms=2_000 * pick(2),
         queue_timeout_ms=5_000 * (pick(8) == 0),
@@ -122,6 +125,7 @@ class Walk:
     ready: dict[str, Any] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
     attempts: set[tuple[str, int]] = field(default_factory=set)
+    used: Usage = NOTHING
     ended: int = 0
     moves: set[tuple[str, str]] = field(default_factory=set)
 
@@ -225,6 +229,9 @@ class Walk:
                 assert (record.path, record.attempt) not in self.attempts, "an attempt was recorded twice"
                 self.attempts.add((record.path, record.attempt))
                 assert record.attempt == sum(path == record.path for path, _ in self.attempts)
+                assert (record.error is None) == (record.outcome == "succeeded")
+                used = record.usage or NOTHING
+                self.used = Usage(self.used.llm_calls + used.llm_calls, 0, self.used.cost + used.cost)
             else:
                 assert isinstance(effect, InstanceEnded)
                 self.ended += 1
@@ -246,5 +253,24 @@ class Walk:
             active = set(at.values()) & {"ready", "claimed", "backing_off"}
             assert after.status == ("running" if active else "waiting")
             assert next_wake_ms(after) == min([*wakes, *([after.deadline_ms] if after.deadline_ms else [])], default=0)
-        reported = [state.usage for state in after.steps.values() if state.usage is not None]
-        assert after.usage.llm_calls >= sum(usage.llm_calls for usage in reported)
+        for state in after.steps.values():
+            self._check_step(state)
+        if not self.ended:
+            under_way = [
+                state.usage or NOTHING for state in after.steps.values() if state.status in ("ready", "claimed")
+            ]
+            assert after.usage.llm_calls == self.used.llm_calls + sum(usage.llm_calls for usage in under_way)
+            assert after.usage.cost == self.used.cost + sum(usage.cost for usage in under_way)
+
+    def _check_step(self, state: StepState) -> None:
+        status = state.status.value
+        assert (state.token != 0) == (status in ("claimed", "succeeded"))
+        assert (state.lease_ttl_ms != 0) == (status == "claimed")
+        assert (state.finished_at_ms != 0) == (status in ("succeeded", "failed", "skipped", "cancelled"))
+        if status in ("ready", "backing_off", "pending", "waiting"):
+            assert state.worker is None
+        if status == "succeeded":
+            assert (state.lost, state.error, state.checkpoint) == (0, None, None)
+        if status in ("backing_off", "failed"):
+            assert state.error is not None
+        assert (state.activated_at_ms == 0) <= (status in ("pending", "cancelled", "failed"))
