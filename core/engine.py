@@ -21,11 +21,10 @@ from .ids import lane_of
 from .lanes import codec
 from .lanes.control import Control, LaneLease
 from .lanes.history import History
-from .lanes.lane import Lane, set_aside_event, settle_all
+from .lanes.lane import Lane, set_aside_event
 from .lanes.ready_queue import ReadyQueue
 from .lanes.resident import Resident
-from .lanes.takeover import resident_of, take_over, with_sides
-from .machine.events import AnyEvent
+from .lanes.takeover import resident_of, revoke_unanswered, take_over, with_sides
 from .metrics import Metrics
 from .ports import Clock, Store, StoredDocument
 from .settings import Settings
@@ -148,9 +147,9 @@ class Engine:
             found.update(hit.id for hit in page.hits)
         return found
 
-    def reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
-        """Another writer changed the document: start again from it, and let what had happened here happen to it."""
-        self._spawn(self._or_lose(lane, self._reload(lane, resident, found, events)))
+    def reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
+        """Another writer changed the document: start again from it."""
+        self._spawn(self._or_lose(lane, self._reload(lane, resident, found)))
 
     def set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
         """The document can't be stored as it has become: fail the instance from its last stored state."""
@@ -219,17 +218,9 @@ class Engine:
         except LeaseholdError as error:
             self.lane_lost(lane, str(error))
 
-    async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+    async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
         fresh = await self._rebuild(lane, resident, found)
-        refused = [refusal for event in events if (refusal := lane.apply(fresh, event)) is not None]
-        answers, resident.answers = resident.answers, []
-        if refused:
-            # Which answer belongs to the refused event is not known: all are to ask again.
-            error = Unavailable(f"instance {fresh.id} was changed by another writer: {refused[0].detail}")
-            settle_all(answers, error)
-            return
-        for ticket, slot, outcome in answers:
-            lane.answer(fresh, ticket, slot, outcome)
+        revoke_unanswered(self, lane, fresh, codec.decode_document(found.source)[1])
 
     async def _set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
         found = await self.store.get(lane.index, resident.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from random import SystemRandom
+from random import Random, SystemRandom
 
 from msgspec import Struct
 
@@ -39,7 +39,7 @@ from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
-from .ports import Clock
+from .ports import Clock, Store
 from .principal import Principal
 from .settings import Settings
 
@@ -239,22 +239,37 @@ async def open_replica(
     Leaving the context hands the lanes over. Raises: StoreError; SchemaTooNew.
     """
     async with connect(settings.store) as store:
-        names = IndexNames(settings.store.index_prefix)
-        await bootstrap(store.request, names, lanes=settings.lanes.lanes)
-        engine = Engine(
-            store=store,
-            names=names,
+        await bootstrap(store.request, IndexNames(settings.store.index_prefix), lanes=settings.lanes.lanes)
+        async with replica_on(
+            store,
+            settings,
             clock=clock or SystemClock(),
             random=SystemRandom(),
-            settings=settings,
             metrics=metrics or Metrics(),
             replica_id=secrets.token_hex(6),
-            address=f"http://{settings.server.host}:{settings.server.port}",
-        )
-        replica = Replica(engine)
-        await engine.open()
-        try:
+        ) as replica:
             yield replica
-        finally:
-            replica.stop_claims()
-            await engine.close()
+
+
+@asynccontextmanager
+async def replica_on(
+    store: Store, settings: Settings, *, clock: Clock, random: Random, metrics: Metrics, replica_id: str
+) -> AsyncIterator[Replica]:
+    """A replica on a store whose indices stand; clock, chance and name are the caller's. Raises: StoreError."""
+    engine = Engine(
+        store=store,
+        names=IndexNames(settings.store.index_prefix),
+        clock=clock,
+        random=random,
+        settings=settings,
+        metrics=metrics,
+        replica_id=replica_id,
+        address=f"http://{settings.server.host}:{settings.server.port}",
+    )
+    replica = Replica(engine)
+    await engine.open()
+    try:
+        yield replica
+    finally:
+        replica.stop_claims()
+        await engine.close()

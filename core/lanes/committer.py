@@ -26,7 +26,6 @@ import structlog
 
 from ..errors import OutcomeUnknown, StoreRejected, StoreUnavailable
 from ..es.lines import create_line, delete_line, fence_lines, index_line
-from ..machine.events import AnyEvent
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store, StoredDocument
 from ..settings import CommitSettings, LimitSettings
@@ -49,10 +48,10 @@ class CommitListener(Protocol):
     def gone(self, resident: Resident) -> None:
         """The document is deleted, by this owner or by an earlier one that finished it."""
 
-    def foreign(self, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
-        """Another writer's document was found: apply the events again to that state."""
+    def foreign(self, resident: Resident, found: StoredDocument) -> None:
+        """Another writer's document was found: what memory holds of the instance is void, and so are its answers."""
 
-    def refused(self, resident: Resident, reason: str, answers: list[Answer], events: list[AnyEvent]) -> None:
+    def refused(self, resident: Resident, reason: str, answers: list[Answer]) -> None:
         """Elasticsearch can't hold this document: the instance is to be set aside."""
 
     def lost(self, reason: str) -> None:
@@ -70,7 +69,6 @@ class Write:
     tokens: int = 0
     delete: bool = False
     answers: list[Answer] = field(default_factory=list)
-    events: list[AnyEvent] = field(default_factory=list)
     sides: list[tuple[str, bytes]] = field(default_factory=list)
     named: Sequence[tuple[str, OutboxEntry]] = ()
 
@@ -214,14 +212,13 @@ class Committer:
         write_id = f"{self._writer}.{self._epoch}.{self._writes}"
         document = self._document(resident, write_id, now_ms)
         answers, resident.answers = resident.answers, []
-        events, resident.unanswered = resident.unanswered, []
         resident.changed = False
         if len(document) > self._limits.document_max_bytes:
             reason = (
                 f"its document has {len(document)} bytes; at most {self._limits.document_max_bytes} are allowed "
                 "(setting document_max_bytes)"
             )
-            self._listener.refused(resident, reason, answers, events)
+            self._listener.refused(resident, reason, answers)
             return None
         resident.attempted.add(write_id)
         lines: list[bytes] = []
@@ -237,9 +234,7 @@ class Committer:
         lines.append(document)
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
-        return Write(
-            resident, write_id, lines, len(sides), resident.instance.tokens, False, answers, events, sides, named
-        )
+        return Write(resident, write_id, lines, len(sides), resident.instance.tokens, False, answers, sides, named)
 
     def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
         ready = resident.ready
@@ -323,7 +318,7 @@ class Committer:
             elif item.status == 400:
                 self._release(write)
                 reason = f"{item.error_type}: {item.error_reason}"
-                self._listener.refused(write.resident, reason, write.answers, write.events)
+                self._listener.refused(write.resident, reason, write.answers)
             elif item.status == 429:
                 self._push_back([write], item.error_reason)
             else:
@@ -365,7 +360,7 @@ class Committer:
             if len(writes) == 1 and not writes[0].delete:
                 write = writes[0]
                 self._release(write)
-                self._listener.refused(write.resident, str(error), write.answers, write.events)
+                self._listener.refused(write.resident, str(error), write.answers)
                 return
             self._bulk_documents = max(1, len(writes) // 2)
         log.error("commit.rejected", lane=self._index, status=error.status, error=str(error))
@@ -396,7 +391,6 @@ class Committer:
         """The instance is to be written once more, for the same callers, before those that came later."""
         resident = write.resident
         resident.answers[:0] = write.answers
-        resident.unanswered[:0] = write.events
         resident.in_flight = False
         self.touch(resident)
 
@@ -447,4 +441,4 @@ class Committer:
             return
         self._release(write)
         resident.answers[:0] = write.answers
-        self._listener.foreign(resident, document, write.events)
+        self._listener.foreign(resident, document)

@@ -109,7 +109,6 @@ class Lane:
         if transition.instance is before:
             return None
         resident.instance = transition.instance
-        resident.unanswered.append(event)
         resident.append_log(_log_entry(event))
         for effect in transition.effects:
             self._follow(resident, effect)
@@ -218,11 +217,16 @@ class Lane:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
             resident.answers = []
 
-    def foreign(self, resident: Resident, found: StoredDocument, events: list[AnyEvent]) -> None:
+    def foreign(self, resident: Resident, found: StoredDocument) -> None:
         log.warning("lane.foreign_write", lane=self.name, instance_id=resident.id)
-        self._engine.reload(self, resident, found, [*events, *resident.unanswered])
+        answers, resident.answers = resident.answers, []
+        # Answers hold what was true of the void state, such as a token: none of them may be given.
+        settle_all(
+            answers, Unavailable(f"instance {resident.id} was changed by an earlier owner of its lane; ask again")
+        )
+        self._engine.reload(self, resident, found)
 
-    def refused(self, resident: Resident, reason: str, answers: list[Answer], events: list[AnyEvent]) -> None:
+    def refused(self, resident: Resident, reason: str, answers: list[Answer]) -> None:
         log.error("lane.document_refused", lane=self.name, instance_id=resident.id, reason=reason)
         settle_all([*answers, *resident.answers], InvalidRequest(f"Elasticsearch can't hold this instance: {reason}"))
         resident.answers = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ...definitions.plan import Plan
-from ..machine.events import AnyEvent
 from ..machine.state import FINAL_INSTANCE, Instance
 from ..ports import Version
 from . import codec
@@ -23,7 +22,7 @@ class Resident:
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
     `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
-    `unanswered` holds the events that no acknowledged write covers yet, `rows` the bodies of outbox records.
+    `rows` holds the bodies of outbox records, as far as this process has them.
     """
 
     __slots__ = (
@@ -47,7 +46,6 @@ class Resident:
         "ready",
         "rows",
         "side_writes",
-        "unanswered",
         "version",
         "wake_at_ms",
     )
@@ -61,7 +59,6 @@ class Resident:
         self.in_flight = False
         self.deletable = False
         self.answers: list[Answer] = []
-        self.unanswered: list[AnyEvent] = []
         self.acknowledged_write_id = ""
         self.acknowledged_tokens = 0
         self.attempted: set[str] = set()

@@ -45,7 +45,8 @@ async def take_over(engine: Engine, lane: Lane) -> None:
     await _drop_late_creates(engine, lane, loaded)
     for resident, bookkeeping, version in loaded:
         if resident.id in lane.residents:
-            _revoke_unanswered(engine, lane, resident, bookkeeping, version, fence)
+            if version.seq_no > fence.seq_no:
+                revoke_unanswered(engine, lane, resident, bookkeeping)
             lane.install(resident)
     log.info("lane.taken", lane=lane.name, epoch=lane.epoch, instances=len(lane.residents))
 
@@ -145,10 +146,13 @@ async def _drop_late_creates(engine: Engine, lane: Lane, loaded: list[tuple[Resi
             lane.residents.pop(resident.id)
 
 
-def _revoke_unanswered(
-    engine: Engine, lane: Lane, resident: Resident, bookkeeping: Bookkeeping, version: Version, fence: Version
-) -> None:
-    if bookkeeping.epoch >= lane.epoch or version.seq_no < fence.seq_no:
+def revoke_unanswered(engine: Engine, lane: Lane, resident: Resident, bookkeeping: Bookkeeping) -> None:
+    """Take back the leases that an older epoch granted in its last write of this instance, after the fence.
+
+    That write's bulk was refused at the fence, so nobody was told of them; an older lease in the same document was
+    acknowledged before and stays.
+    """
+    if bookkeeping.epoch >= lane.epoch:
         return
     for path, step in resident.instance.steps.items():
         if step.status is StepStatus.CLAIMED and step.token > bookkeeping.answered_tokens:

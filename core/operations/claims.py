@@ -26,14 +26,16 @@ _RETRY_GRACE_S = 2.0
 class _Claim:
     """One claim under way. `done` holds the steps, once they are leased; `askers` counts who listens."""
 
-    __slots__ = ("answered", "askers", "done", "key", "lease_ms", "timer", "waiter", "worker")
+    __slots__ = ("answered", "askers", "done", "key", "lease_ms", "timer", "until_s", "waiter", "worker")
 
-    def __init__(self, key: tuple[str, str] | None, lease_ms: int, worker: str) -> None:
+    def __init__(self, key: tuple[str, str] | None, waiter: Waiter, lease_ms: int, wait_ms: int, worker: str) -> None:
+        loop = asyncio.get_running_loop()
         self.key = key
+        self.waiter = waiter
         self.lease_ms = lease_ms
         self.worker = worker
-        self.done: asyncio.Future[list[ClaimedStep]] = asyncio.get_running_loop().create_future()
-        self.waiter: Waiter | None = None
+        self.until_s = loop.time() + wait_ms / 1_000
+        self.done: asyncio.Future[list[ClaimedStep]] = loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
         self.askers = 0
         self.answered = False
@@ -46,6 +48,7 @@ class Claims:
         self._engine = engine
         self._recent: OrderedDict[tuple[str, str], _Claim] = OrderedDict()
         self._waiting: set[_Claim] = set()
+        self._closed = False
 
     async def claim(
         self,
@@ -62,9 +65,11 @@ class Claims:
         key = None if request_id is None else (f"{principal.tenant}\0{principal.name}", request_id)
         claim = None if key is None else self._recent.get(key)
         if claim is None:
-            claim = _Claim(key, lease_ms, worker)
             tenant = None if principal.tenant == EVERY_TENANT else principal.tenant
-            self._begin(claim, capabilities, tenant, max_steps, wait_ms)
+            waiter = Waiter(capabilities, tenant, max_steps)
+            claim = waiter.tag = _Claim(key, waiter, lease_ms, wait_ms, worker)
+            self._remember(claim)
+            self._seek(claim)
         return await self._listen(claim)
 
     def match(self) -> None:
@@ -76,26 +81,29 @@ class Claims:
 
     def close(self) -> None:
         """Answer every waiting claim with nothing: the replica is going away."""
+        self._closed = True
         for claim in list(self._waiting):
             self._time_out(claim)
 
-    def _begin(
-        self, claim: _Claim, capabilities: tuple[str, ...], tenant: str | None, max_steps: int, wait_ms: int
-    ) -> None:
-        steps = self._engine.queue.take(capabilities, tenant, max_steps)
+    def _remember(self, claim: _Claim) -> None:
         if claim.key is not None:
             self._recent[claim.key] = claim
             if len(self._recent) > _REMEMBER_REQUESTS:
                 self._recent.popitem(last=False)
+
+    def _seek(self, claim: _Claim) -> None:
+        """Lease what is ready, or wait for it as long as the claim allows."""
+        waiter = claim.waiter
+        steps = self._engine.queue.take(waiter.capabilities, waiter.tenant, waiter.max_steps)
+        loop = asyncio.get_running_loop()
         if steps:
             self._grant(claim, steps)
-        elif wait_ms <= 0:
+        elif self._closed or loop.time() >= claim.until_s:
             self._finish(claim, [])
         else:
-            claim.waiter = Waiter(capabilities, tenant, max_steps, claim)
-            self._engine.queue.wait(claim.waiter)
+            self._engine.queue.wait(waiter)
             self._waiting.add(claim)
-            claim.timer = asyncio.get_running_loop().call_later(wait_ms / 1_000, self._time_out, claim)
+            claim.timer = loop.call_at(claim.until_s, self._time_out, claim)
 
     async def _listen(self, claim: _Claim) -> list[ClaimedStep]:
         claim.askers += 1
@@ -138,8 +146,12 @@ class Claims:
             resident.lane.answer(resident, ticket, slot, claimed)
 
     def _granted(self, claim: _Claim, outcomes: list[object]) -> None:
-        """A step whose write was not acknowledged is not the asker's; its lane knows what became of it."""
-        self._finish(claim, [outcome for outcome in outcomes if isinstance(outcome, ClaimedStep)])
+        """A step whose write was not acknowledged is not the asker's, who waits on if that leaves nothing."""
+        steps = [outcome for outcome in outcomes if isinstance(outcome, ClaimedStep)]
+        if steps or claim.askers == 0:
+            self._finish(claim, steps)
+        else:
+            self._seek(claim)
 
     def _finish(self, claim: _Claim, steps: list[ClaimedStep]) -> None:
         if not claim.done.done():
@@ -159,8 +171,7 @@ class Claims:
 
     def _stop_waiting(self, claim: _Claim) -> None:
         self._waiting.discard(claim)
-        if claim.waiter is not None:
-            self._engine.queue.leave(claim.waiter)
+        self._engine.queue.leave(claim.waiter)
         if claim.timer is not None:
             claim.timer.cancel()
 

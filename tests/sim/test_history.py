@@ -1,0 +1,201 @@
+"""Delivery of history and the end of finished documents (`core.lanes.history`)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from leasehold.core.errors import QuotaExceeded
+from leasehold.core.settings import HistorySettings
+
+from tests.kit.model_store import ModelElasticsearch
+from tests.kit.schedulers import LANE, ONE_STEP, SETTINGS, TWO_STEPS, documents, live, new_cluster, scheduler
+from tests.kit.virtual_time import run_virtual
+
+STEPS = "workflow-steps"
+STEPS_1 = "workflow-steps-000001"
+INSTANCES = "workflow-instances"
+
+RETRYING = """
+name: retrying
+steps:
+  - {name: only, executor: work, retry: {max: 400, backoff: constant, initial: 1s, jitter: none}}
+"""
+
+
+def rows(cluster: ModelElasticsearch, alias: str) -> list[str]:
+    """The ids of all rows behind an alias: a row that stands twice is listed twice."""
+    return sorted(document for one in cluster.resolve(alias) for document in one.documents)
+
+
+def test_a_finished_instance_leaves_its_rows_in_history_and_nothing_in_the_lane() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(TWO_STEPS)
+            id = (await s.start("two")).instance_id
+            await s.run_all(2)
+            await asyncio.sleep(2)
+            assert rows(cluster, STEPS) == [f"{id}:first:1", f"{id}:second:1"]
+            assert rows(cluster, INSTANCES) == [id]
+            assert list(cluster.indices[LANE].documents) == ["fence"]
+            row = documents(cluster, STEPS)[f"{id}:second:1"]
+            assert row["step"]["input"] == '{"got":{"by":"first"}}'
+            assert row["step"]["outcome"] == "succeeded"
+
+    run_virtual(main())
+
+
+def test_an_instance_can_be_read_by_id_at_every_moment() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            await s.run_all(1)
+            for _ in range(2_000):
+                assert await s.status(id) == "succeeded"
+                await asyncio.sleep(0.0013)
+
+    run_virtual(main())
+
+
+def test_a_record_is_written_only_after_the_document_that_names_it_and_its_index() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(TWO_STEPS)
+            id = (await s.start("two")).instance_id
+            step = await s.claim_one()
+            commit = s.faults.hold("before", on="bulk", index=LANE)
+            completion = asyncio.create_task(s.complete(step))
+            await commit.reached()
+            await asyncio.sleep(5)
+            assert rows(cluster, STEPS) == []
+            delivery = s.faults.hold("before", on="bulk", index=STEPS_1)
+            commit.release()
+            await completion
+            await delivery.reached()
+            ((kind, index, record),) = (entry[:3] for entry in live(cluster)[id]["outbox"])
+            assert (kind, index, record["path"]) == ("step", STEPS_1, "first")
+            delivery.release()
+
+    run_virtual(main())
+
+
+def test_a_repeat_across_a_rollover_does_not_write_a_record_twice() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            held = s.faults.hold("after", on="bulk", index=STEPS_1)
+            await s.run_all(1)
+            await held.reached()
+            for alias in (STEPS, INSTANCES):
+                cluster.roll_over(alias)
+            s.faults.cut_off(times=1_000_000)
+            held.release()
+        async with scheduler(cluster, replica_id="replica-b"):
+            await asyncio.sleep(5)
+            assert rows(cluster, STEPS) == [f"{id}:only:1"]
+            assert rows(cluster, INSTANCES) == [id]
+            assert live(cluster) == {}
+
+    run_virtual(main())
+
+
+def test_records_for_an_index_that_takes_no_more_writes_go_to_the_one_that_does_after_the_document_says_so() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(TWO_STEPS)
+            id = (await s.start("two")).instance_id
+            cluster.roll_over(STEPS)
+            s.faults.fail_items(
+                403, "cluster_block_exception", index=STEPS_1, fits=lambda item: item.index == STEPS_1, times=99
+            )
+            step = await s.claim_one()
+            delivery = s.faults.hold("before", on="bulk", index=f"{STEPS}-000002")
+            await s.complete(step)
+            await delivery.reached()
+            assert [entry[1] for entry in live(cluster)[id]["outbox"]] == [f"{STEPS}-000002"]
+            delivery.release()
+            await s.run_all(1)
+            await asyncio.sleep(5)
+            assert rows(cluster, STEPS) == [f"{id}:first:1", f"{id}:second:1"]
+            assert list(cluster.indices[STEPS_1].documents) == []
+
+    run_virtual(main())
+
+
+def test_a_delivery_with_an_unknown_outcome_is_repeated_and_meets_itself() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            s.faults.lose_answer(on="bulk", index=STEPS_1, times=2)
+            s.faults.refuse(429, on="bulk", index=f"{INSTANCES}-000001", times=1)
+            await s.run_all(1)
+            await asyncio.sleep(10)
+            assert rows(cluster, STEPS) == [f"{id}:only:1"]
+            assert rows(cluster, INSTANCES) == [id]
+            assert live(cluster) == {}
+
+    run_virtual(main())
+
+
+def test_a_row_that_history_refuses_is_kept_without_its_payloads() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            s.faults.fail_items(
+                400, "document_parsing_exception", index=STEPS_1, fits=lambda item: item.id == f"{id}:only:1"
+            )
+            await s.run_all(1)
+            await asyncio.sleep(5)
+            row = documents(cluster, STEPS)[f"{id}:only:1"]
+            assert row["stripped"] is True
+            assert "output" not in row["step"]
+            assert live(cluster) == {}
+
+    run_virtual(main())
+
+
+def test_admission_closes_while_history_lags_and_opens_when_it_has_caught_up() -> None:
+    async def main() -> None:
+        settings = msgspec.structs.replace(SETTINGS, history=HistorySettings(lag_max_records=3))
+        async with scheduler(new_cluster(), settings=settings) as s:
+            await s.define(ONE_STEP)
+            s.faults.refuse(429, on="bulk", index=STEPS_1, times=6)
+            for _ in range(2):
+                await s.start("one")
+                await s.run_all(1)
+            with pytest.raises(QuotaExceeded, match="history"):
+                await s.start("one")
+            await asyncio.sleep(60)
+            await s.start("one")
+
+    run_virtual(main())
+
+
+def test_a_long_event_log_leaves_in_parts_and_the_document_stays_small() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(RETRYING)
+            id = (await s.start("retrying")).instance_id
+            for _ in range(300):
+                step = await s.claim_one(wait_ms=600_000)
+                await s.fail(step, "flaky", "x" * 200)
+            await asyncio.sleep(1)
+            assert len(cluster.indices[LANE].documents[id].source) < 60_000
+            parts = documents(cluster, "workflow-events")
+            assert len(parts) >= 2
+            assert sorted(parts) == sorted(f"{id}:events:{n + 1}" for n in range(len(parts)))
+            assert len(rows(cluster, STEPS)) == 300
+
+    run_virtual(main())
