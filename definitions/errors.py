@@ -69,11 +69,11 @@ class DefinitionError(Exception):
 
 
 class InputsError(DefinitionError):
-    """The params of a start do not fit the definition's `inputs`. Paths are like `params.hosts[3]`; there are no lines."""
+    """The params of a start do not fit the definition's `inputs`. Paths are like `params.hosts[3]`, without lines."""
 
 
 class TemplateError(DefinitionError):
-    """A template failed at run time, or was stopped by a limit. `line` is the template's line in the YAML where known."""
+    """A template failed at run time, or a limit stopped it. `line` is the template's line in the YAML where known."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None) -> None:
         super().__init__((Violation(path, message, line),))

@@ -42,7 +42,7 @@ class ApprovalPolicy:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step. `depends_on` and `dependents` hold step names; `ancestors` all names upstream, which its templates may see.
+    """One step. `depends_on` and `dependents` hold step names; `ancestors` all names upstream: its templates see those.
 
     `static_input` is the input where no template occurs in it (`input` is None then). A timeout of 0 means none.
     `condition`, `input` and `with_` are templates over the instance's context; `with_` may be None.

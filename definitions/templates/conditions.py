@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2.defaults import DEFAULT_TESTS
 from jinja2.runtime import Context, Undefined
+from jinja2.tests import TESTS as LIBRARY_TESTS
 from jinja2.utils import pass_context
 
 from .context import meter_of
@@ -35,7 +35,7 @@ def _comparison(operator: str) -> Test:
 
 
 def _plain(name: str) -> Test:
-    test = DEFAULT_TESTS[name]
+    test: Any = LIBRARY_TESTS[name]
 
     def checked(value: Any, *args: Any) -> bool:
         return bool(test(present(value), *map(present, args)))

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS as LIBRARY_FILTERS
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import pass_context
 
-from ..words import kind
-from .grouping import batched, sliced_into, summed
 from .context import meter_of
+from .grouping import batched, sliced_into, summed
 from .meter import Meter, finite
 from .operations import compared, concatenated, looped, present, sliced, text_of
 from .rewriting import COMPARE, CONCAT, EACH, SLICE
@@ -26,7 +25,6 @@ from .value_filters import base64_text, date_text, decoded, digest, duration, en
 
 Filter = Callable[..., Any]
 Cost = Callable[[Meter, Any], None]
-
 
 
 def _flat(meter: Meter, value: Any) -> None:
@@ -155,7 +153,7 @@ def _slice(context: Context, value: Any, start: Any, stop: Any, step: Any) -> An
 
 
 FILTERS: dict[str, Filter] = {
-    **{f"{name}!": DEFAULT_FILTERS[name] for name in _LIBRARY},
+    **{f"{name}!": LIBRARY_FILTERS[name] for name in _LIBRARY},
     **{name: _library(name, cost) for name, cost in _LIBRARY.items()},
     "default": _default,
     "d": _default,

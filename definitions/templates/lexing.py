@@ -55,7 +55,7 @@ def _joined(tokens: list[Token], steps: Collection[str] | None) -> Iterator[Toke
 
 @dataclass(slots=True)
 class _Name:
-    """A possible step name; `end` is the position of the token behind it, `plain` says that Jinja2 reads it likewise."""
+    """A possible step name; `end` is the position of the token behind it; `plain`: Jinja2 itself reads it likewise."""
 
     text: str
     end: int

@@ -61,7 +61,8 @@ class Meter:
     def text(self, chars: int) -> None:
         """Pay for a text of so many characters. Raises: LimitExceeded."""
         if chars > self.limits.text_chars:
-            raise LimitExceeded(f"the template makes a text of {chars} characters; the limit is {self.limits.text_chars}")
+            most = self.limits.text_chars
+            raise LimitExceeded(f"the template makes a text of {chars} characters; the limit is {most}")
         self.charge(chars >> 5)
 
     def walk(self, value: Any, depth: int = 0) -> None:

@@ -74,7 +74,8 @@ def _padded(name: str) -> Function:
 
     def call(meter: Meter, owner: str, width: Any, *fill: Any) -> Any:
         if not isinstance(width, int) or width > _PADDING_MAX:
-            raise TypeError(f"a width is an integer up to {_PADDING_MAX}, not {width if isinstance(width, int) else kind(width)}")
+            found = width if isinstance(width, int) else kind(width)
+            raise TypeError(f"a width is an integer up to {_PADDING_MAX}, not {found}")
         meter.text(max(len(owner), width))
         return function(owner, width, *fill)
 

@@ -1,13 +1,13 @@
-"""JMESPath on values, counted: an expression can double its own data at each stage, so its interpreter pays as it goes."""
+"""JMESPath on values, counted: an expression can double its data at each stage, so its interpreter pays as it goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jmespath import compile as parse
-from jmespath.exceptions import JMESPathError
-from jmespath.visitor import TreeInterpreter
+from jmespath import compile as parse  # type: ignore[import-untyped]
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
+from jmespath.visitor import TreeInterpreter  # type: ignore[import-untyped]
 
 from ..words import kind
 from .meter import Meter
@@ -51,8 +51,9 @@ class _Metered(TreeInterpreter):  # type: ignore[misc]
     def __init__(self, meter: Meter) -> None:
         super().__init__()
         self._meter = meter
-        self._functions = _Functions(self._functions, meter)
-        self.COMPARATOR_FUNC = {name: self._comparing(function) for name, function in self.COMPARATOR_FUNC.items()}
+        self._functions: Any = _Functions(self._functions, meter)
+        known: dict[str, Callable[[Any, Any], Any]] = TreeInterpreter.COMPARATOR_FUNC
+        self.COMPARATOR_FUNC = {name: self._comparing(function) for name, function in known.items()}
 
     def visit(self, node: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         self._meter.charge(4)

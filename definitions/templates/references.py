@@ -10,7 +10,7 @@ from jinja2 import nodes
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One name that a template takes from outside, with its constant keys: `steps.fetch.result` is steps, fetch, result.
+    """One name that a template takes from outside, with its constant keys: of `steps.a.result` they are a and result.
 
     `guarded`: it may be absent, since `default` or `is defined` stands behind it. `path`, `line` and `column` are the
     template's place in the YAML, where known.

@@ -1,4 +1,4 @@
-"""What of Jinja2 a template may use, and where it pays: the parsed template, checked and rewritten before it is compiled.
+"""What of Jinja2 a template may use, and where it pays: the parsed template is checked and rewritten here.
 
 Only the node types below pass; everything that can load, define, capture or recurse is refused, so a template's work
 is its text times its loops. Loops, comparisons, concatenations and slices become filters of our own (their names hold
@@ -8,7 +8,7 @@ a `!`, which no template can write), since Jinja2 would compile them to plain Py
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from jinja2 import nodes
@@ -96,6 +96,20 @@ class _Rewriting(NodeTransformer):
         self._filters = filters
         self._tests = tests
         self._depth = 0
+        self._rules: dict[type[nodes.Node], Callable[[Any], nodes.Node]] = {
+            nodes.Name: self._name,
+            nodes.Const: self._const,
+            nodes.For: self._for,
+            nodes.Concat: self._concat,
+            nodes.Compare: self._compare,
+            nodes.Getitem: self._getitem,
+            nodes.Filter: self._filter,
+            nodes.Test: self._test,
+            nodes.Call: self._call,
+        }
+
+    def get_visitor(self, node: nodes.Node) -> Callable[[Any], nodes.Node] | None:
+        return self._rules.get(type(node))
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(node, _ALLOWED):
@@ -108,14 +122,14 @@ class _Rewriting(NodeTransformer):
         finally:
             self._depth -= 1
 
-    def visit_Name(self, node: nodes.Name) -> nodes.Node:
+    def _name(self, node: nodes.Name) -> nodes.Node:
         if node.name.startswith("_") or not node.name.isascii():
             raise Refused(f"`{node.name}` is no name: one begins with a letter a-z", node.lineno, node.name)
         if node.ctx != "load" and node.name in (*CONTEXT_NAMES, *LATER_NAMES, "loop"):
             raise Refused(f"`{node.name}` can't be set: it is given", node.lineno, node.name)
         return node
 
-    def visit_Const(self, node: nodes.Const) -> nodes.Node:
+    def _const(self, node: nodes.Const) -> nodes.Node:
         value = node.value
         if isinstance(value, float) and not math.isfinite(value):
             raise Refused("a number is too large", node.lineno)
@@ -123,51 +137,52 @@ class _Rewriting(NodeTransformer):
             raise Refused("an integer does not fit in 64 bits", node.lineno)
         return node
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:
+    def _for(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
             raise Refused("`recursive` loops are not allowed", node.lineno, "recursive")
         weight = 1 + sum(map(_weight, [*node.body, *([node.test] if node.test else [])]))
         self.generic_visit(node)
-        node.iter = _filter(EACH, node.iter, [nodes.Const(weight)])
+        iterated: Any = node.iter
+        node.iter = _metered(EACH, iterated, [nodes.Const(weight, lineno=node.lineno)])
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+    def _concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        return _filter(CONCAT, node.nodes[0], node.nodes[1:])
+        return _metered(CONCAT, node.nodes[0], node.nodes[1:])
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+    def _compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
-        operators = nodes.Const(" ".join(operand.op for operand in node.ops))
-        return _filter(COMPARE, node.expr, [operators, *(operand.expr for operand in node.ops)])
+        operators = nodes.Const(" ".join(operand.op for operand in node.ops), lineno=node.lineno)
+        return _metered(COMPARE, node.expr, [operators, *(operand.expr for operand in node.ops)])
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+    def _getitem(self, node: nodes.Getitem) -> nodes.Node:
         if not isinstance(node.arg, nodes.Slice):
             return self.generic_visit(node)
-        bounds = [bound or nodes.Const(None) for bound in (node.arg.start, node.arg.stop, node.arg.step)]
-        node.node = self.visit(node.node)
-        return _filter(SLICE, node.node, [self.visit(bound) for bound in bounds])
+        nothing = nodes.Const(None, lineno=node.lineno)
+        bounds = [bound or nothing for bound in (node.arg.start, node.arg.stop, node.arg.step)]
+        value: nodes.Expr = self.visit(node.node)
+        return _metered(SLICE, value, [self.visit(bound) for bound in bounds])
 
-    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
+    def _filter(self, node: nodes.Filter) -> nodes.Node:
         _known("filter", node, self._filters)
         _plain_arguments(node)
         return self.generic_visit(node)
 
-    def visit_Test(self, node: nodes.Test) -> nodes.Node:
+    def _test(self, node: nodes.Test) -> nodes.Node:
         _known("test", node, self._tests)
         _plain_arguments(node)
         return self.generic_visit(node)
 
-    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+    def _call(self, node: nodes.Call) -> nodes.Node:
         _plain_arguments(node)
         return self.generic_visit(node)
 
 
-def _filter(name: str, node: nodes.Expr, args: list[nodes.Expr]) -> nodes.Filter:
+def _metered(name: str, node: nodes.Expr, args: list[nodes.Expr]) -> nodes.Filter:
     made = nodes.Filter(node, name, args, [], None, None, lineno=node.lineno)
+    made.set_lineno(node.lineno)
+    assert node.environment is not None
     made.set_environment(node.environment)
-    for arg in args:
-        arg.set_environment(node.environment)
-        arg.set_lineno(node.lineno)
     return made
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import SecurityError
 from jinja2.lexer import Lexer
-from jinja2.runtime import Context, LoopContext, missing
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import pass_context
+from jinja2.utils import missing, pass_context
 
 from ..words import did_you_mean, kind, nearest
 from .conditions import TESTS
@@ -106,12 +106,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TypeError(f"{kind(argument)} is neither a key nor an index")
         if isinstance(obj, Mapping | list | tuple | str):
             try:
-                return obj[argument]
+                return obj[argument]  # type: ignore[index]
             except (TypeError, LookupError):
                 pass
         return self._nothing(obj, argument)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - so that templates may use any keyword
         kwargs.pop("_loop_vars", None)
         kwargs.pop("_block_vars", None)
         if isinstance(__obj, Undefined):
@@ -131,7 +131,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """For `map`, whose filter is a text that may be made at run time."""
         if not isinstance(name, str) or name not in FILTERS or name.endswith("!"):
-            raise SecurityError(f"there is no filter `{name}`" if isinstance(name, str) else "a filter's name is a text")
+            raise SecurityError(
+                f"there is no filter `{name[:50]}`" if isinstance(name, str) else "a filter is named by text"
+            )
         return super().call_filter(name, *args, **kwargs)
 
     def _of_loop(self, loop: LoopContext, attribute: str) -> Any:

@@ -16,7 +16,7 @@ from .operations import joined, text_of
 _WIDTH_MAX = 10_000
 _INDENT_MAX = 100
 _PRECISION_MAX = 15
-_CONVERSION = re.compile(r"%(?:\((?P<key>[^)]*)\))?[-+ #0]*(?P<width>\*|\d*)(?:\.(?P<precision>\*|\d*))?[hlL]?(?P<type>.?)", re.S)
+_CONVERSION = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?P<width>\*|\d*)(?:\.(?P<precision>\*|\d*))?")
 
 
 def joined_items(meter: Meter, value: Any, d: Any = "", attribute: Any = None) -> str:
@@ -29,7 +29,8 @@ def joined_items(meter: Meter, value: Any, d: Any = "", attribute: Any = None) -
 
 def replaced_text(meter: Meter, value: Any, old: Any, new: Any, count: Any = None) -> str:
     """`replace`: every occurrence, or the first `count`."""
-    return replaced(meter, text_of(meter, value), text_of(meter, old), text_of(meter, new), -1 if count is None else count)
+    text, old, new = (text_of(meter, part) for part in (value, old, new))
+    return replaced(meter, text, old, new, -1 if count is None else count)
 
 
 def centered(meter: Meter, value: Any, width: Any = 80) -> str:
@@ -79,7 +80,9 @@ def formatted(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> str:
     values = [_printable(meter, argument) for argument in (*args, *kwargs.values())]
     longest = max((len(text) for text in values if isinstance(text, str)), default=0)
     meter.text(len(value) + longest * len(conversions))
-    return value % (dict(zip(kwargs, values, strict=True)) if kwargs else tuple(values))
+    given = dict(zip(kwargs, values, strict=True)) if kwargs else tuple(values)
+    made: str = value % given
+    return made
 
 
 def _printable(meter: Meter, value: Any) -> Any:

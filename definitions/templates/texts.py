@@ -32,7 +32,10 @@ _RESULT = "result"
 
 
 class TextCompiler:
-    """Compiles the strings of one definition, whose step names it knows."""
+    """Compiles the strings of one definition, whose step names it knows.
+
+    Whatever a running template provokes in Python, any exception at all, is that template's failure: a TemplateError.
+    """
 
     def __init__(self, steps: Collection[str] | None, limits: Limits) -> None:
         self.limits = limits
@@ -85,7 +88,7 @@ class TextCompiler:
                 for _ in root(running):
                     pass
                 return meter.made(running.vars[_RESULT])
-            except Exception as error:  # noqa: BLE001 - whatever a template provokes in Python is the template's failure
+            except Exception as error:
                 raise _failure(error, compiled, path, locate) from error
 
         return evaluate
@@ -103,23 +106,23 @@ class TextCompiler:
                         meter.output(chars)
                     pieces.append(piece)
                 return meter.made("".join(pieces))
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:
                 raise _failure(error, compiled, path, locate) from error
 
         return evaluate
 
     def _path(self, keys: tuple[str | int, ...], path: str, locate: Locate | None, lineno: int) -> Evaluate:
         """A path needs no compiled code: its keys are followed one by one."""
-        root, *rest = keys
+        root, rest = str(keys[0]), keys[1:]
         sandbox = self._sandbox
 
         def evaluate(context: Mapping[str, Any], meter: Meter) -> Any:
             try:
-                value = context[root]
+                value: Any = context[root]
                 for key in rest:
                     value = value[key]
                 return meter.given(value)
-            except Exception as error:  # noqa: BLE001 - as above
+            except (LookupError, TypeError, ValueError, LimitExceeded) as error:
                 return slowly(context, meter, error)
 
         def slowly(context: Mapping[str, Any], meter: Meter, error: Exception) -> Any:
@@ -128,11 +131,11 @@ class TextCompiler:
                 if isinstance(error, LimitExceeded):
                     raise error
                 running = RenderContext(sandbox, context, meter, self._eval_ctx)
-                value = running.resolve(str(root))
+                value = running.resolve(root)
                 for key in rest:
                     value = sandbox.getattr(value, key) if isinstance(key, str) else sandbox.getitem(value, key)
                 return meter.made(value)
-            except Exception as failure:  # noqa: BLE001 - as above
+            except Exception as failure:
                 line = None if locate is None else locate(lineno, "")[0]
                 raise TemplateError(_sentence(failure), path=path, line=line) from failure
 

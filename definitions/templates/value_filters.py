@@ -58,9 +58,7 @@ def digest(meter: Meter, value: Any, algorithm: Any = "sha256") -> str:
         text = text_of(meter, value)
     else:
         meter.walk(value)
-        text = json.dumps(
-            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain_mapping
-        )
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain_mapping)
     meter.charge(utf8_bytes(text) >> 4)
     return hashlib.new(algorithm, text.encode(), usedforsecurity=False).hexdigest()
 
