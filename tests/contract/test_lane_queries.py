@@ -1,0 +1,128 @@
+"""The queries of `leasehold.core.es` find in a lane what their builders promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from leasehold.core.es.due_timers import due_timers_body, next_wake_body
+from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.lines import create_line, fence_lines, index_line
+from leasehold.core.es.ready_steps import ready_steps_body
+from leasehold.core.es.scan import documents_after
+from leasehold.core.es.sequence_gap import sequence_gap_body
+from leasehold.core.ports import Store, StoredDocument
+
+from .ground import LANE_FIELDS, Ground
+
+KEEP_ALIVE_MS = 60_000
+
+LANE: dict[str, dict[str, Any]] = {
+    "a": {"kind": "instance", "tenant": "acme", "ready": ["render"], "rank": 30, "writer": "me"},
+    "b": {"kind": "instance", "tenant": "acme", "ready": ["es-query", "render"], "rank": 10, "writer": "me"},
+    "c": {"kind": "instance", "tenant": "other", "ready": ["render"], "rank": 5, "writer": "them"},
+    "d": {"kind": "instance", "tenant": "acme", "wake_at_ms": 2_000, "writer": "them"},
+    "e": {"kind": "instance", "tenant": "acme", "wake_at_ms": 1_000, "ready": ["render"], "rank": 10, "writer": "me"},
+    "e:result": {"kind": "side", "side_of": "e", "value": {"rank": 1}},
+}
+
+
+@pytest.fixture
+async def lane(ground: Ground) -> str:
+    """A refreshed lane: five instances, a side document and the fence."""
+    index = await ground.make_index(LANE_FIELDS)
+    lines = [line for id, fields in LANE.items() for line in (create_line(id), msgspec.json.encode(fields))]
+    await ground.store.bulk([*lines, *fence_lines(1, "me")], index=index)
+    await ground.store.refresh(index)
+    return index
+
+
+def ids(hits: list[StoredDocument]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+async def test_a_scan_brings_every_instance_once_with_its_version(store: Store, lane: str) -> None:
+    pages = [page async for page in documents_after(store, lane, page_size=2)]
+
+    found = [document for page in pages for document in page]
+    assert sorted(ids(found)) == ["a", "b", "c", "d", "e"]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [await store.get(lane, document.id) for document in found] == [
+        msgspec.structs.replace(document, sort=()) for document in found
+    ]
+
+
+async def test_a_scan_of_an_empty_lane_brings_nothing(ground: Ground) -> None:
+    index = await ground.make_index(LANE_FIELDS)
+
+    assert [page async for page in documents_after(ground.store, index)] == []
+
+
+async def test_a_scan_above_a_sequence_number_brings_what_came_later(store: Store, lane: str) -> None:
+    await store.bulk([index_line("b", 1, 1), b'{"kind":"instance"}'], index=lane)
+    await store.refresh(lane)
+
+    pages = [page async for page in documents_after(store, lane, above_seq_no=3, page_size=1)]
+
+    assert [ids(page) for page in pages] == [["e"], ["b"]]
+
+
+async def test_ready_steps_come_by_rank_for_one_tenant_and_capability(store: Store, lane: str) -> None:
+    pit_id = await store.open_pit(lane, keep_alive_ms=KEEP_ALIVE_MS)
+
+    async def page(after: tuple[Any, ...] | None, size: int) -> list[StoredDocument]:
+        body = ready_steps_body(
+            pit_id, keep_alive_ms=KEEP_ALIVE_MS, tenant="acme", capability="render", after=after, size=size
+        )
+        return (await store.search(None, body)).hits
+
+    first = await page(None, 2)
+    rest = await page(first[-1].sort, 2)
+
+    await store.close_pit(pit_id)
+    assert (ids(first), ids(rest)) == (["b", "e"], ["a"])
+    assert first[0].version is not None
+
+
+async def test_a_gap_brings_what_others_wrote_above_a_sequence_number(store: Store, lane: str) -> None:
+    pit_id = await store.open_pit(lane, keep_alive_ms=KEEP_ALIVE_MS)
+
+    async def gap(above: int, not_writer: str | None) -> list[str]:
+        body = sequence_gap_body(
+            pit_id, keep_alive_ms=KEEP_ALIVE_MS, above_seq_no=above, not_writer=not_writer, size=10
+        )
+        return ids((await store.search(None, body)).hits)
+
+    found = [await gap(-1, "me"), await gap(2, "me"), await gap(3, None), await gap(99, None)]
+
+    await store.close_pit(pit_id)
+    assert found == [["c", "d", "e:result"], ["d", "e:result"], ["e", "e:result", "fence"], []]
+
+
+async def test_due_timers_come_soonest_first_and_the_next_one_bounds_the_sleep(store: Store, lane: str) -> None:
+    due = await store.search(lane, due_timers_body(until_ms=2_000, after=None, size=1))
+    more = await store.search(lane, due_timers_body(until_ms=2_000, after=due.hits[-1].sort, size=5))
+    beyond = await store.search(lane, next_wake_body(beyond_ms=1_000))
+    nothing = await store.search(lane, next_wake_body(beyond_ms=2_000))
+
+    assert (ids(due.hits), ids(more.hits)) == (["e"], ["d"])
+    assert (ids(beyond.hits), beyond.hits[0].sort[0]) == (["d"], 2_000)
+    assert nothing.hits == []
+
+
+async def test_finished_instances_are_found_behind_an_alias_by_id_alone(ground: Ground, index_prefix: str) -> None:
+    alias, fields = f"{index_prefix}-alias", {"@timestamp": {"type": "date"}}
+    older = await ground.make_index(fields, alias=alias)
+    newer = await ground.make_index(fields, alias=alias)
+    first, second = b'{"@timestamp":"2026-01-01T00:00:00Z"}', b'{"@timestamp":"2026-01-02T00:00:00Z"}'
+    await ground.store.bulk([create_line("a"), first, create_line("b"), first], index=older)
+    await ground.store.bulk([create_line("b"), second], index=newer)
+    await ground.store.refresh(alias)
+
+    found = await ground.store.search(alias, finished_body(["a", "b", "c"]))
+    one = await ground.store.search(alias, finished_instance_body("b"))
+
+    assert sorted(ids(found.hits)) == ["a", "b", "b"]
+    assert all(hit.source == b"" for hit in found.hits)
+    assert [(hit.index, hit.source) for hit in one.hits] == [(newer, second)]
