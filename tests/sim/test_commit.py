@@ -205,6 +205,24 @@ def test_a_refused_fence_answers_nobody_and_drops_the_lane() -> None:
     run_virtual(main())
 
 
+def test_a_bulk_whose_fence_item_failed_answers_nobody_until_it_is_written_again() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            s.faults.fail_items(503, fits=is_fence, index=LANE)
+            first = s.faults.hold("after", on="bulk", index=LANE)
+            start = asyncio.create_task(s.start("one"))
+            await first.reached()
+            second = s.faults.hold("before", on="bulk", index=LANE)
+            first.release()
+            await second.reached()
+            assert not start.done()
+            second.release()
+            await start
+
+    run_virtual(main())
+
+
 def test_admission_closes_while_elasticsearch_pushes_back_and_opens_again() -> None:
     async def main() -> None:
         async with scheduler(new_cluster()) as s:

@@ -29,6 +29,13 @@ from tests.kit.virtual_time import VirtualClock, run_virtual
 LEASE_S = 10.0
 FOREVER = 1_000_000_000
 
+SIDE_BY_SIDE = """
+name: pair
+steps:
+  - {name: left, executor: work, depends_on: []}
+  - {name: right, executor: work, depends_on: []}
+"""
+
 
 @asynccontextmanager
 async def dying(cluster: ModelElasticsearch, **options: str) -> AsyncIterator[Scheduler]:
@@ -194,6 +201,25 @@ def test_what_a_paused_owner_wrote_before_the_new_owner_read_is_seen_and_its_una
                 step = await second.claim_one(wait_ms=100)
                 assert step.attempt == 1, "the revoked lease used no attempt"
                 assert step.token == 2
+
+    run_virtual(main())
+
+
+def test_revoking_spares_an_older_lease_of_the_same_instance_that_was_answered() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as first:
+            await first.define(SIDE_BY_SIDE)
+            await first.start("pair")
+            answered = await first.claim_one(lease_ms=60_000)
+            claim, held = await paused_while_claiming(first)
+            async with scheduler(cluster, replica_id="replica-b") as second:
+                held.release()
+                assert await claim == []
+                other = await second.claim_one(lease_ms=60_000)
+                assert other.run_path != answered.run_path
+                assert await second.complete(answered) == "succeeded"
+                assert await second.complete(other) == "succeeded"
 
     run_virtual(main())
 
