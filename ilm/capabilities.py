@@ -36,7 +36,7 @@ class Capabilities:
         have = [name for name in names if getattr(self, name)]
         lack = [name for name in names if not getattr(self, name)]
         return (
-            f"Elasticsearch {self.version}; has {', '.join(have) or 'no extras'}; lacks {', '.join(lack) or 'nothing'}"
+            f"Elasticsearch {self.version}, with {', '.join(have) or 'no extras'}, without {', '.join(lack) or 'none'}"
         )
 
 
@@ -45,9 +45,8 @@ async def detect(requests: Requests) -> Capabilities:
     status, answer = await requests("GET", _NODES)
     if status != 200:
         error_type, reason = error_of(answer)
-        raise BootstrapFailed(
-            f"GET {_NODES}", status, f"{error_type} {reason}".strip(), "it needs the privilege monitor"
-        )
+        advice = "its user needs the privilege `monitor`" if status in (401, 403) else ""
+        raise BootstrapFailed(f"GET {_NODES}", status, f"{error_type} {reason}".strip(), advice)
     if not isinstance(answer, dict) or not answer.get("nodes"):
         raise UnsupportedServer("what answers there is no Elasticsearch: it names no nodes; check the address")
     return capabilities_of(answer["nodes"].values())

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .fields import Mapping, date, double, group, integer, keyword, long, stored, text
+from .fields import Mapping, boolean, date, double, group, integer, keyword, long, stored, text
 
 FIELDS: Mapping = {
     "@timestamp": date(),
@@ -31,4 +31,6 @@ FIELDS: Mapping = {
     "instance": stored(),
     "log_parts": integer(),
     "log": stored(),
+    # True for a row that Elasticsearch took only without its payloads.
+    "stripped": boolean(),
 }

@@ -6,7 +6,7 @@ field: input and output are their own JSON text, searchable whatever their shape
 
 from __future__ import annotations
 
-from .fields import Mapping, alias, date, double, group, integer, keyword, long, stored, text
+from .fields import Mapping, alias, boolean, date, double, group, integer, keyword, long, stored, text
 
 FIELDS: Mapping = {
     "@timestamp": date(),
@@ -40,4 +40,6 @@ FIELDS: Mapping = {
     "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),
     "trace": group(id=keyword()),
     "calls": stored(),
+    # True for a row that Elasticsearch took only without its payloads.
+    "stripped": boolean(),
 }

@@ -1,0 +1,102 @@
+"""Each query as it goes over the wire. What they find is tried in `tests/contract/test_lane_queries.py`."""
+
+from __future__ import annotations
+
+from leasehold.core.es.due_timers import due_timers_body, next_wake_body
+from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.ready_steps import ready_steps_body
+from leasehold.core.es.scan import scan_body
+from leasehold.core.es.sequence_gap import sequence_gap_body
+
+
+def test_a_scan_reads_in_the_shards_own_order() -> None:
+    assert scan_body("P", above_seq_no=None, after=None, size=500) == {
+        "pit": {"id": "P", "keep_alive": "60000ms"},
+        "query": {"bool": {"filter": [{"term": {"kind": "instance"}}]}},
+        "sort": ["_shard_doc"],
+        "size": 500,
+        "seq_no_primary_term": True,
+        "track_total_hits": False,
+    }
+
+
+def test_a_scan_above_a_sequence_number_reads_in_that_order_and_goes_on_after_a_hit() -> None:
+    assert scan_body("P", above_seq_no=7, after=(9, 3), size=2) == {
+        "pit": {"id": "P", "keep_alive": "60000ms"},
+        "query": {"bool": {"filter": [{"term": {"kind": "instance"}}, {"range": {"_seq_no": {"gt": 7}}}]}},
+        "sort": ["_seq_no"],
+        "size": 2,
+        "seq_no_primary_term": True,
+        "track_total_hits": False,
+        "search_after": [9, 3],
+    }
+
+
+def test_ready_steps_are_of_one_tenant_and_capability_by_rank() -> None:
+    body = ready_steps_body("P", keep_alive_ms=5_000, tenant="acme", capability="render", after=(30, 4), size=500)
+
+    assert body == {
+        "pit": {"id": "P", "keep_alive": "5000ms"},
+        "query": {"bool": {"filter": [{"term": {"tenant": "acme"}}, {"term": {"ready": "render"}}]}},
+        "sort": [{"rank": {"order": "asc"}}, "_shard_doc"],
+        "size": 500,
+        "seq_no_primary_term": True,
+        "track_total_hits": False,
+        "search_after": [30, 4],
+    }
+
+
+def test_a_gap_leaves_out_what_the_asker_wrote() -> None:
+    assert sequence_gap_body("P", keep_alive_ms=5_000, above_seq_no=7, not_writer="me", size=100) == {
+        "pit": {"id": "P", "keep_alive": "5000ms"},
+        "query": {"bool": {"filter": [{"range": {"_seq_no": {"gt": 7}}}], "must_not": [{"term": {"writer": "me"}}]}},
+        "sort": ["_seq_no"],
+        "size": 100,
+        "seq_no_primary_term": True,
+        "track_total_hits": False,
+    }
+
+
+def test_a_gap_of_an_index_that_others_write_leaves_nothing_out() -> None:
+    body = sequence_gap_body("P", keep_alive_ms=5_000, above_seq_no=-1, not_writer=None, size=100)
+
+    assert body["query"] == {"bool": {"filter": [{"range": {"_seq_no": {"gt": -1}}}]}}
+
+
+def test_due_timers_come_soonest_first() -> None:
+    assert due_timers_body(until_ms=1_000, after=(900, 4), size=500) == {
+        "query": {"bool": {"filter": [{"range": {"wake_at_ms": {"lte": 1_000}}}]}},
+        "sort": [{"wake_at_ms": {"order": "asc"}}, "_seq_no"],
+        "size": 500,
+        "track_total_hits": False,
+        "seq_no_primary_term": True,
+        "search_after": [900, 4],
+    }
+
+
+def test_the_next_wake_is_one_hit_without_its_source() -> None:
+    assert next_wake_body(beyond_ms=1_000) == {
+        "query": {"bool": {"filter": [{"range": {"wake_at_ms": {"gt": 1_000}}}]}},
+        "sort": [{"wake_at_ms": {"order": "asc"}}, "_seq_no"],
+        "size": 1,
+        "track_total_hits": False,
+        "_source": False,
+    }
+
+
+def test_finished_ids_leave_room_for_an_id_that_stands_in_two_indices() -> None:
+    assert finished_body(["a", "b"]) == {
+        "query": {"ids": {"values": ["a", "b"]}},
+        "_source": False,
+        "size": 4,
+        "track_total_hits": False,
+    }
+
+
+def test_a_finished_instance_is_the_newest_of_its_id() -> None:
+    assert finished_instance_body("a") == {
+        "query": {"ids": {"values": ["a"]}},
+        "sort": [{"@timestamp": {"order": "desc"}}],
+        "size": 1,
+        "track_total_hits": False,
+    }
