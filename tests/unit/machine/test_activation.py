@@ -17,11 +17,14 @@ def test_a_new_instance_has_every_step_pending_and_a_deadline_from_max_duration(
         trigger={},
         at_ms=START_MS,
         labels={"env": "dev"},
+        parent_id="03-0",
     )
     assert {path: state.status.value for path, state in instance.steps.items()} == {"a": "pending", "b": "pending"}
     assert instance.deadline_ms == START_MS + 60_000
     assert instance.labels == {"team": "soc", "env": "dev"}
     assert (instance.status, instance.priority, instance.tokens) == ("running", 2, 0)
+    assert (instance.definition_tenant, instance.tenant, instance.space) == ("*", "acme", "default")
+    assert (instance.workflow, instance.version, instance.parent_id) == ("triage", 3, "03-0")
 
 
 def test_a_start_makes_all_steps_without_dependencies_ready_with_their_input() -> None:

@@ -52,17 +52,24 @@ def test_a_view_shows_the_instance_as_it_stands() -> None:
     assert msgspec.json.encode(done)
 
 
+def test_a_view_of_a_failed_instance_says_why() -> None:
+    run = Run(plan(step("a")))
+    run.claim("a")
+    run.fail("a")
+    view = instance_view(run.instance, run.plan)
+    assert (view.status, view.error) == ("failed", ErrorInfo("boom", "step 'a' failed: it broke"))
+    assert view.steps[0].error == ErrorInfo("boom", "it broke")
+
+
 def test_a_view_of_an_approval_names_its_approvers_and_then_who_decided() -> None:
     run = Run(plan(approved("a", timeout_ms=5_000, approvers=["bob"])))
     asked = step_view(run.instance, run.plan, "a")
     assert asked.approval == ApprovalView(approvers=["bob"], timeout_at_ms=START_MS + 5_000)
     assert asked.wake_at_ms == START_MS + 5_000
-    run.decide("a", False, by="bob", comment="no")
+    run.decide("a", False, by="bob", comment="no", form={"ok": True})
     decided = step_view(run.instance, run.plan, "a")
     assert decided.error == ErrorInfo("rejected", "rejected by bob: no")
-    assert decided.approval == ApprovalView(
-        "rejected", "bob", START_MS, "no", approvers=["bob"], timeout_at_ms=START_MS + 5_000
-    )
+    assert decided.approval == ApprovalView("rejected", "bob", START_MS, "no", {"ok": True}, ["bob"], START_MS + 5_000)
 
 
 def test_a_view_leaves_out_steps_that_the_instance_does_not_have() -> None:
