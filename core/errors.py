@@ -86,7 +86,7 @@ class StoreError(LeaseholdError):
 
 
 class StoreUnavailable(StoreError):
-    """429, 502, 503 or no connection: nothing was applied."""
+    """429, 503 or no connection, or a read that got no answer: nothing was applied."""
 
     retryable = True
 
@@ -96,7 +96,10 @@ class StoreUnavailable(StoreError):
 
 
 class OutcomeUnknown(StoreError):
-    """Sent, and no answer came: a write may or may not have been applied. Read and compare, never assume."""
+    """A write was sent, and no answer came but perhaps a 500, 502 or 504: it may or may not have been applied.
+
+    Read and compare, never assume.
+    """
 
     retryable = True
 

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 from msgspec import Raw, Struct
 
 
-class Version(Struct, frozen=True):
+class Version(Struct, frozen=True, gc=False):
     """What a conditional write is conditional on: Elasticsearch's `_seq_no` and `_primary_term`."""
 
     seq_no: int
     primary_term: int
 
 
-class StoredDocument(Struct, frozen=True):
+class StoredDocument(Struct, frozen=True, gc=False):
     """A document as a realtime GET or a search returned it. `version` is None where a search did not ask for it."""
 
     index: str
@@ -30,7 +30,7 @@ class StoredDocument(Struct, frozen=True):
     sort: tuple[Any, ...] = ()
 
 
-class BulkItem(Struct, frozen=True):
+class BulkItem(Struct, frozen=True, gc=False):
     """What a bulk request answered for one item.
 
     `status` is the item's HTTP status. `version` is set on 2xx. `index` is the concrete index. `error_type` and
@@ -65,9 +65,10 @@ class Checkpoint(Struct, frozen=True):
 class Store(Protocol):
     """The few requests that the scheduler makes of Elasticsearch.
 
-    Raises, from any method: `StoreUnavailable` (429, 503, no connection, before anything can have been applied),
-    `OutcomeUnknown` (the connection was lost or timed out after the request was sent: a write may have been applied),
-    `StoreRejected` (Elasticsearch understood and refused the whole request: 400, 403, 413, ...; carries `status`).
+    Raises, from any method: `StoreUnavailable` (429, 503, no connection: nothing was applied; for anything but `bulk`
+    every failure to get an answer, since a read changes nothing), `StoreRejected` (Elasticsearch understood and refused
+    the whole request: 400, 403, 404, 413, ...; carries `status`); from `bulk` also `OutcomeUnknown` (the connection was
+    lost or timed out after the request was sent, or 500, 502, 504 came: it may have been applied).
     """
 
     async def bulk(

@@ -1,7 +1,7 @@
 """A lane: the live instances, one flat document each, in a single shard.
 
 Only what is searched for is indexed. Everything else of a document (steps, results, log, outbox) stays in `_source`.
-Times are plain `long` milliseconds: Elasticsearch parses a `date` from text, which shows at 50,000 documents a second.
+Times are plain `long` milliseconds, compared and sorted as they stand in the document.
 There is no `@timestamp`: with one, Elasticsearch picks a merge policy for logs, which reclaims deletions late.
 """
 
