@@ -62,8 +62,9 @@ def _delete_all_of(prefix: str, url: str) -> None:
     for start in range(0, len(names), _NAMES_IN_A_REQUEST):
         _answer("DELETE", f"{url}/{','.join(names[start : start + _NAMES_IN_A_REQUEST])}?ignore_unavailable=true")
     for kind in ("index", "component"):
-        for template in _answer("GET", f"{url}/_{kind}_template/{prefix}*")[f"{kind}_templates"]:
-            _answer("DELETE", f"{url}/_{kind}_template/{template['name']}")
+        stored = _answer("GET", f"{url}/_{kind}_template?filter_path=*.name").get(f"{kind}_templates", [])
+        for name in (template["name"] for template in stored if template["name"].startswith(prefix)):
+            _answer("DELETE", f"{url}/_{kind}_template/{name}")
 
 
 def _answer(method: str, url: str) -> Any:
