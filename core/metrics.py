@@ -33,6 +33,9 @@ class Metrics:
             registry=self.registry,
             buckets=_REQUEST_BUCKETS,
         )
+        self._waiting_claims = Gauge(
+            "leasehold_http_claims_waiting", "Claims that wait for a step at this moment.", registry=self.registry
+        )
         self._unexpected = Counter(
             "leasehold_unexpected_errors_total", "Requests answered 500: each is a defect.", registry=self.registry
         )
@@ -79,6 +82,10 @@ class Metrics:
     def unexpected(self) -> None:
         """Count an answer that should never be given: a 500."""
         self._unexpected.inc()
+
+    def watch_waiting_claims(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of waiting claims whenever the counters are read."""
+        self._waiting_claims.set_function(count)
 
     def loop(self, name: str) -> None:
         """Count one pass of the background loop `name`."""

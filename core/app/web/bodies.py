@@ -113,9 +113,20 @@ class BodyReader(Generic[B]):
         try:
             return self._decoder.decode(raw)
         except msgspec.ValidationError as error:
-            raise _misfit(str(error), self.kind) from None
+            return self._decode_again(raw, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise not_json(raw, error) from None
+
+    def _decode_again(self, raw: bytes, message: str) -> B:
+        """The rare way: `2.0` is an integer to JSON Schema, hence to the OpenAPI document, but not to the decoder."""
+        if "got `float`" not in message:
+            raise _misfit(message, self.kind)
+        (schema,), components = msgspec.json.schema_components([self.kind], ref_template="{name}")
+        try:
+            body: B = msgspec.convert(_with_integers(msgspec.json.decode(raw), schema, components), self.kind)
+        except msgspec.ValidationError as error:
+            raise _misfit(str(error), self.kind) from None
+        return body
 
 
 def not_json(raw: bytes, error: Exception) -> RequestProblem:
@@ -190,6 +201,25 @@ def _step_into(schema: dict[str, Any], components: dict[str, Any], name: str) ->
     schema = _resolve(schema, components)
     inner = schema.get("properties", {}).get(name) if name else schema.get("items", schema.get("additionalProperties"))
     return inner if isinstance(inner, dict) else {}
+
+
+def _with_integers(value: Any, schema: dict[str, Any], components: dict[str, Any]) -> Any:
+    """`value` with its whole numbers as integers, where the schema asks for those."""
+    schema = _resolve(schema, components)
+    if isinstance(value, float) and value.is_integer():
+        return int(value) if "integer" in _kinds(schema) else value
+    if isinstance(value, dict):
+        return {
+            name: _with_integers(inner, _step_into(schema, components, name), components)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_with_integers(inner, _step_into(schema, components, ""), components) for inner in value]
+    return value
+
+
+def _kinds(schema: dict[str, Any]) -> list[Any]:
+    return [option.get("type") for option in schema.get("anyOf", (schema,))]
 
 
 def _resolve(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:

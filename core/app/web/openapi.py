@@ -93,7 +93,8 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
 def _always(route: Route) -> tuple[int, ...]:
     """What any route of its kind may answer."""
     with_body = (408, 413, 415, 417) if route.body is not None or route.size == "definition" else ()
-    return (400, 503, *with_body)
+    with_values = (404,) if "{" in route.path else ()
+    return (400, 503, *with_body, *with_values)
 
 
 def _parameter(field: Field) -> dict[str, Any]:

@@ -43,6 +43,12 @@ class Surface:
         self.openapi = b"{}"
         self._waiting: set[asyncio.Task[Any]] = set()
         self._background: set[asyncio.Task[None]] = set()
+        metrics.watch_waiting_claims(lambda: self.waiting_claims)
+
+    @property
+    def waiting_claims(self) -> int:
+        """How many claims wait at this moment."""
+        return len(self._waiting)
 
     async def interruptible(self, wait: Coroutine[Any, Any, Any]) -> Any:
         """Await what may take a while; None if the server stops meanwhile.

@@ -54,6 +54,18 @@ def test_a_value_of_another_type_is_refused_with_its_place() -> None:
     assert problem.detail == "the body does not fit: expected int, got str at $.usage.llm_calls"
 
 
+def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
+    body = COMPLETE.decode(b'{"result":2.0,"usage":{"llm_calls":2.0},"calls":[{"name":"a","duration_ms":1e3}]}')
+    assert repr(body.result) == "2.0"
+    assert body.usage == strict(Usage)(llm_calls=2)
+    assert repr(body.calls[0].duration_ms) == "1000"
+    assert START.decode(b'{"version":3.0}').version == 3
+
+
+def test_a_fraction_is_no_integer() -> None:
+    assert "expected int, got float" in refusal(b'{"usage":{"llm_calls":2.5}}').problem.detail
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -71,8 +71,18 @@ def test_a_malformed_duration_is_refused_with_examples(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected_ms"),
-    [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("4h", 14_400_000), ("7d", 604_800_000), ("0s", 0)]
-    + [("PT30S", 30_000), ("P1D", 86_400_000), ("P1DT1H2M3S", 90_123_000), ("PT5M", 300_000)],
+    [
+        ("500ms", 500),
+        ("30s", 30_000),
+        ("5m", 300_000),
+        ("4h", 14_400_000),
+        ("7d", 604_800_000),
+        ("0s", 0),
+        ("PT30S", 30_000),
+        ("P1D", 86_400_000),
+        ("P1DT1H2M3S", 90_123_000),
+        ("PT5M", 300_000),
+    ],
 )
 def test_durations_are_read_as_the_definition_language_writes_them(text: str, expected_ms: int) -> None:
     assert duration_ms(READER.read(["a"], f"capability=x&wait={text}", headers()).wait or "") == expected_ms
