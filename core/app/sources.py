@@ -32,7 +32,7 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
 }
 
 # Variables of other commands, which are no settings of a replica.
-OTHER_VARIABLES = ("LEASEHOLD_CONFIG", "LEASEHOLD_SERVER", "LEASEHOLD_TENANT", "LEASEHOLD_SPACE")
+OTHER_VARIABLES = ("LEASEHOLD_CACHE", "LEASEHOLD_CONFIG", "LEASEHOLD_SERVER", "LEASEHOLD_TENANT", "LEASEHOLD_SPACE")
 OTHER_PREFIXES = ("LEASEHOLD_EMBEDDED_", "LEASEHOLD_WORKER_", "LEASEHOLD_TEST_", "LEASEHOLD_BENCH_")
 
 # What Kubernetes puts into every pod beside a Service that is called `leasehold`.

@@ -21,7 +21,7 @@ from .errors import EmbeddedError, missing_extra, one_sentence
 from .places import CACHE_SETTING, exclusive, require_space
 from .progress import Advance, Progress
 
-MIRROR_SETTING = "LEASEHOLD_MAVEN_URL"
+MIRROR_SETTING = "LEASEHOLD_EMBEDDED_MAVEN_URL"
 _UNFINISHED = ".fetching-"
 _TIMEOUT_S = 30
 _ATTEMPTS = 2
