@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import secrets
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -38,7 +39,7 @@ CLAIM = "/_workflows/_steps/_claim"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(elasticsearch_url: str) -> AsyncIterator[Answering]:
-    async with answering_replica(elasticsearch_url, "nasty-requests") as answering:
+    async with answering_replica(elasticsearch_url, f"test-{secrets.token_hex(5)}") as answering:
         yaml = request("PUT", "/_workflows/nasty", "Content-Type: application/yaml", body=DEFINITION)
         stored = await send_raw(answering.port, yaml)
         assert stored.status == 201, stored

@@ -44,10 +44,12 @@ steps:
 """
 
 
-async def test_the_server_does_what_its_openapi_document_says(elasticsearch_url: str, tmp_path: Path) -> None:
+async def test_the_server_does_what_its_openapi_document_says(
+    elasticsearch_url: str, index_prefix: str, tmp_path: Path
+) -> None:
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.format(seed=SEED, max_examples=MAX_EXAMPLES), encoding="utf-8")
-    async with answering_replica(elasticsearch_url, "openapi-check") as served:
+    async with answering_replica(elasticsearch_url, index_prefix) as served:
         await _store_definition(served.url)
         code, output = await _schemathesis(
             "--config-file", str(configuration), "run", f"{served.url}/openapi.json",
