@@ -24,11 +24,7 @@ async def ground(server_url: str | None, index_prefix: str) -> AsyncIterator[Gro
         yield ModelGround(index_prefix)
         return
     async with connect(StoreSettings(urls=(server_url,))) as store:
-        server = ServerGround(store, index_prefix)
-        try:
-            yield server
-        finally:
-            await server.clean()
+        yield ServerGround(store, index_prefix)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from leasehold.core.es.lines import create_line, put_line
 from leasehold.core.settings import StoreSettings
 from leasehold.ilm import CURRENT, BootstrapFailed, Family, IndexNames, Schema, SchemaTooNew, bootstrap
 from leasehold.ilm.fields import keyword
-from leasehold.ilm.schema import common_template
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -28,18 +27,8 @@ async def store(elasticsearch_url: str) -> AsyncIterator[ElasticsearchStore]:
 
 
 @pytest.fixture
-async def names(store: ElasticsearchStore, index_prefix: str) -> AsyncIterator[IndexNames]:
-    names = IndexNames(index_prefix)
-    yield names
-    _, found = await store.request(
-        "GET", f"/_cluster/state/metadata/{index_prefix}-*?filter_path=metadata.indices.*.state"
-    )
-    indices = found.get("metadata", {}).get("indices", {})
-    if indices:
-        await store.request("DELETE", f"/{','.join(indices)}")
-    for family in CURRENT.families:
-        await store.request("DELETE", f"/_index_template/{index_prefix}-{family.name}")
-    await store.request("DELETE", f"/_component_template/{common_template(names)}")
+def names(index_prefix: str) -> IndexNames:
+    return IndexNames(index_prefix)
 
 
 def every_index(names: IndexNames) -> set[str]:
