@@ -1,0 +1,52 @@
+"""What a scenario is, and what it is given to run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import inf
+from time import monotonic
+
+from msgspec import Struct
+
+from ..core.settings import Settings
+from .ground import Cluster
+from .report import Outcome
+
+
+class Options(Struct, frozen=True):
+    """What the command line asks for. `rates`, in starts per second, is empty unless given: a scenario has its own."""
+
+    quick: bool = False
+    seed: int = 1
+    rates: tuple[float, ...] = ()
+
+
+class Run(Struct, frozen=True):
+    """One run of a scenario: its options, the cluster, the replica's settings, and where to tell of progress.
+
+    `until_s`, on the monotonic clock, is when a quick run is to be done: what can be left out is left out by then.
+    """
+
+    options: Options
+    cluster: Cluster
+    settings: Settings
+    say: Callable[[str], None]
+    until_s: float = inf
+
+    def has_time_for(self, duration_s: float) -> bool:
+        """Whether something that takes so long still fits."""
+        return monotonic() + duration_s <= self.until_s
+
+
+class Scenario(Struct, frozen=True):
+    """`question` is what the figures answer, in one sentence."""
+
+    name: str
+    question: str
+    run: Callable[[Run], Awaitable[Outcome]]
+
+
+def sayer(write: Callable[[str], None]) -> Callable[[str], None]:
+    """Progress lines with the seconds since now."""
+    began_s = monotonic()
+    return lambda sentence: write(f"{monotonic() - began_s:6.1f} s  {sentence}")

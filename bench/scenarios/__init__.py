@@ -1,0 +1,9 @@
+"""One scenario a module, each with its question; `SCENARIOS` lists them by name."""
+
+from ..scenario import Scenario
+from .latency import LATENCY
+from .raw import RAW
+
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, LATENCY)}
+
+__all__ = ["SCENARIOS"]

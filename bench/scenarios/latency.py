@@ -1,0 +1,184 @@
+"""From a start being due to its step arriving at a waiting worker, at a steady rate.
+
+One replica, started as users start it; starts and claims come from processes of their own over HTTP. Load and floors
+alternate in rounds, so that both meet the same state of the machine: the *commit floor* is one document written by CAS
+with a fence behind it, in one bulk, which is the least that a durable start can cost on this cluster at this rate; the
+*HTTP floor* is a bare request to the replica. What is left between them and the start-to-claim time is the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from math import ceil
+from time import monotonic_ns
+
+from msgspec import Struct, to_builtins
+
+from ..ground import Cluster, Scheduler, bare_lane, running_scheduler
+from ..load import Hand, hired, latencies_from_due, spread
+from ..load.documents import CAPABILITY, ONE_STEP, WORKFLOW
+from ..load.orders import (
+    ClaimerSetup,
+    Claims,
+    CommitProbeSetup,
+    Finish,
+    Fire,
+    GetProbeSetup,
+    Probe,
+    Probes,
+    Start,
+    StarterSetup,
+    Starts,
+)
+from ..report import Outcome
+from ..scenario import Run, Scenario
+from .latency_figures import Round, figures_of, targets_of
+
+RATE_PER_S = 20.0
+
+_LEAD_IN_NS = 100_000_000
+_SETTLE_S = 0.7
+_DRAIN_S = 15.0
+_LOOK_AGAIN_S = 0.25
+_SLACK_S = 60.0
+# The last claims, the counts in Elasticsearch, the end of all processes.
+_WAY_OUT_S = 6.0
+
+
+class _Plan(Struct, frozen=True):
+    """How long each part lasts. The warm-up is not measured: a new Elasticsearch compiles its code meanwhile."""
+
+    rounds: int
+    load_s: float
+    floor_s: float
+    warm_up_s: float
+    warm_up_per_s: float = 100.0
+
+
+_FULL = _Plan(6, 15.0, 5.0, 8.0)
+_QUICK = _Plan(3, 5.0, 3.0, 4.0)
+
+
+class _Crew(Struct, frozen=True):
+    """The load processes of one run."""
+
+    starter: Hand
+    claimer: Hand
+    commit_probe: Hand
+    get_probe: Hand
+
+
+async def run(run: Run) -> Outcome:
+    """All rates, one after the other, on one replica."""
+    plan = _QUICK if run.options.quick else _FULL
+    rates = run.options.rates or (RATE_PER_S,)
+    connections = max(8, ceil(max(*rates, plan.warm_up_per_s) / 10))
+    async with running_scheduler(run.cluster) as replica, bare_lane(run.cluster, "floor") as index:
+        await replica.put_definition(WORKFLOW, ONE_STEP)
+        async with _crew(run.cluster, replica, index, connections) as crew:
+            rounds, warm_up = await _rounds(run, plan, rates, replica, crew)
+            run.say("waiting for the last claims")
+            claims = await crew.claimer.ask(Finish(), Claims, within_s=_SLACK_S)
+            until_ns = monotonic_ns()
+        every_start = [*warm_up, *(start for each in rounds for start in each.starts)]
+        wrong = await _wrong(run.cluster, replica, every_start, claims)
+    by_rate = [
+        figures_of(rate, [each for each in rounds if each.rate_per_s == rate], claims.claims, until_ns)
+        for rate in rates
+    ]
+    return Outcome(
+        figures={"rates": to_builtins(by_rate), "claim_failures": claims.failures},
+        targets=[target for figures in by_rate for target in targets_of(figures)],
+        wrong=wrong,
+        settings={**to_builtins(plan), "rates": list(rates), "connections": connections},
+    )
+
+
+@asynccontextmanager
+async def _crew(cluster: Cluster, replica: Scheduler, index: str, connections: int) -> AsyncIterator[_Crew]:
+    async with (
+        hired("starter", StarterSetup(replica.address, WORKFLOW, connections)) as starter,
+        hired("claimer", ClaimerSetup(replica.address, CAPABILITY, connections)) as claimer,
+        hired("commit-probe", CommitProbeSetup(cluster.address, index, connections)) as commit_probe,
+        hired("get-probe", GetProbeSetup(replica.address, "/healthz", connections)) as get_probe,
+    ):
+        yield _Crew(starter, claimer, commit_probe, get_probe)
+
+
+async def _rounds(
+    run: Run, plan: _Plan, rates: tuple[float, ...], replica: Scheduler, crew: _Crew
+) -> tuple[list[Round], list[Start]]:
+    """Every round, and the starts of the warm-up, which count for correctness only."""
+    numbers = count()
+    run.say(f"warming up for {plan.warm_up_s:.0f} s")
+    seed = str(run.options.seed)
+    warm_up = await _start(crew, plan.warm_up_per_s, plan.warm_up_s * 2 / 3, f"{seed}-warm-up", numbers)
+    await _probe(crew, plan.warm_up_per_s, plan.warm_up_s / 3, f"{seed}-warm-up")
+    rounds = []
+    for rate in rates:
+        for number in range(1, plan.rounds + 1):
+            if number > 1 and not run.has_time_for(plan.load_s + plan.floor_s + _WAY_OUT_S):
+                break
+            before = await replica.counts()
+            starts = await _start(crew, rate, plan.load_s, f"{seed}-{rate}-{number}", numbers)
+            await asyncio.sleep(_SETTLE_S)
+            after = await replica.counts()
+            commits, gets = await _probe(crew, rate, plan.floor_s, f"{seed}-{rate}-{number}")
+            rounds.append(Round(rate, starts, commits, gets, (before, after)))
+            acknowledged = spread(latencies_from_due((start.timed for start in starts), monotonic_ns()))
+            assert acknowledged is not None
+            run.say(
+                f"{rate:g}/s, round {number} of {plan.rounds}: starts acknowledged in {acknowledged.p50_ms} ms (p50)"
+            )
+    return rounds, warm_up
+
+
+async def _start(crew: _Crew, rate: float, duration_s: float, seed: str, numbers: count[int]) -> list[Start]:
+    order = Fire(monotonic_ns() + _LEAD_IN_NS, rate, duration_s, seed, next(numbers) * 1_000_000)
+    return (await crew.starter.ask(order, Starts, within_s=duration_s + _SLACK_S)).starts
+
+
+async def _probe(crew: _Crew, rate: float, duration_s: float, seed: str) -> tuple[list[Probe], list[Probe]]:
+    """Both floors at once: they touch different servers, and one rarely waits for the other."""
+    begin_ns = monotonic_ns() + _LEAD_IN_NS
+    commits, gets = await asyncio.gather(
+        crew.commit_probe.ask(Fire(begin_ns, rate, duration_s, f"{seed}-commit"), Probes, within_s=_SLACK_S),
+        crew.get_probe.ask(Fire(begin_ns, rate, duration_s, f"{seed}-get"), Probes, within_s=_SLACK_S),
+    )
+    return commits.probes, gets.probes
+
+
+async def _wrong(cluster: Cluster, replica: Scheduler, starts: list[Start], claims: Claims) -> dict[str, int]:
+    """What must not happen, counted over the whole run. Waits for history to be delivered and lanes to empty."""
+    acknowledged = [start.number for start in starts if start.timed.done_ns is not None]
+    claimed = Counter(claim.number for claim in claims.claims)
+    left = await _left_in_lanes(cluster)
+    recorded = await cluster.count(f"{cluster.prefix}-steps", {"match_all": {}})
+    known = {start.number for start in starts}
+    return {
+        "lost": sum(number not in claimed for number in acknowledged),
+        "doubled": sum(times - 1 for times in claimed.values()),
+        "never_started": sum(number not in known for number in claimed),
+        "completions_refused": sum(claim.completion != 200 for claim in claims.claims),
+        "left_in_lanes": left,
+        "missing_in_history": max(0, len(claimed) - recorded),
+        "unexpected_errors": round((await replica.counts()).unexpected),
+    }
+
+
+async def _left_in_lanes(cluster: Cluster) -> int:
+    deadline_ns = monotonic_ns() + round(_DRAIN_S * 1e9)
+    while left := await cluster.count(f"{cluster.prefix}-lane-*", {"term": {"kind": "instance"}}):
+        if monotonic_ns() > deadline_ns:
+            break
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return left
+
+
+LATENCY = Scenario(
+    "latency", "How long after a start is due does its step arrive at a waiting worker, at a steady rate?", run
+)
