@@ -21,7 +21,6 @@ from elastic_transport import (
     HttpHeaders,
     NodeConfig,
     Serializer,
-    TlsError,
     TransportApiResponse,
 )
 from elastic_transport.client_utils import DEFAULT, DefaultType, url_to_node_config
@@ -79,12 +78,11 @@ class BytesNode(AiohttpHttpNode):
                 data=io.BytesIO(body) if body and len(body) > LARGEST_SINGLE_WRITE_BYTES else body,
                 headers=every_header,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
+                allow_redirects=False,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NeverSent(str(error), errors=(error,)) from error
-        except aiohttp.ClientSSLError as error:
-            raise TlsError(str(error), errors=(error,)) from error
         except TimeoutError as error:
             raise ConnectionTimeout("no answer in time", errors=(error,)) from error
         except (aiohttp.ClientError, OSError) as error:
