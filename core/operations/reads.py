@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from ...claim.wire import InstanceView
@@ -44,7 +45,7 @@ class Reads:
 
     async def find(self, principal: Principal, instance_id: str) -> InstanceView | None:
         found = await self.stored(principal, instance_id)
-        return None if found is None else await self.view_of(found.instance)
+        return None if found is None else self._with_progress(await self.view_of(found.instance))
 
     async def view(self, principal: Principal, instance_id: str) -> InstanceView:
         """Raises: NotFound."""
@@ -59,6 +60,18 @@ class Reads:
         except NotFound:
             plan = None
         return instance_view(instance, plan)
+
+    def _with_progress(self, view: InstanceView) -> InstanceView:
+        """What heartbeats told of running attempts is in the owner's memory only: a bare renewal writes nothing."""
+        lane = self._engine.lanes.get(view.instance_id.partition("-")[0])
+        resident = None if lane is None else lane.residents.get(view.instance_id)
+        if resident is None or not resident.progress:
+            return view
+        steps = []
+        for step in view.steps:
+            progress, message = resident.progress.get(step.run_path, (None, None))
+            steps.append(msgspec.structs.replace(step, progress=progress, message=message))
+        return msgspec.structs.replace(view, steps=steps)
 
     async def _live(self, lane: str, instance_id: str) -> Stored | None:
         index = self._engine.names.lane(lane)
