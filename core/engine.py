@@ -7,7 +7,7 @@ gathers (`starts`, `claims`, `reports`, `reads`), which find the lane of an inst
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from random import Random
 
 import structlog
@@ -16,12 +16,12 @@ from ..ilm import IndexNames
 from .catalog import Catalog
 from .change_feed import StatsFeed
 from .errors import LeaseholdError, StoreError, Unavailable
-from .es.finished import finished_body
 from .ids import lane_of
 from .lanes import codec
 from .lanes.control import Control, LaneLease
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
+from .lanes.parts import Parts
 from .lanes.ready_queue import ReadyQueue
 from .lanes.resident import Resident
 from .lanes.takeover import resident_of, revoke_unanswered, take_over, with_sides
@@ -30,8 +30,6 @@ from .ports import Clock, Store, StoredDocument
 from .settings import Settings
 
 log = structlog.get_logger(__name__)
-
-_ID_SEARCH = 1_000
 
 
 class Engine:
@@ -62,6 +60,18 @@ class Engine:
         self.history = History(
             store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
         )
+        self.parts = Parts(
+            store=store,
+            names=names,
+            clock=clock,
+            random=random,
+            settings=settings,
+            metrics=metrics,
+            replica_id=replica_id,
+            catalog=self.catalog,
+            queue=self.queue,
+            history=self.history,
+        )
         self.control = Control(
             store=store,
             names=names,
@@ -75,7 +85,7 @@ class Engine:
         )
         self._definitions_feed = StatsFeed(store=store, index=names.definitions, on_change=self.catalog.forget_heads)
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
-        self.match: Callable[[], None] = lambda: None
+        self.serve_claims: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._match_scheduled = False
@@ -117,7 +127,7 @@ class Engine:
         """A step joined the queue: claims that wait are served before this turn of the event loop ends."""
         if not self._match_scheduled and self.queue.has_matches:
             self._match_scheduled = True
-            asyncio.get_running_loop().call_soon(self._match_now)
+            asyncio.get_running_loop().call_soon(self.match)
 
     def lane_for_start(self) -> Lane:
         """The lane that a new instance goes to: an open one of this replica's. Raises: Unavailable."""
@@ -138,15 +148,6 @@ class Engine:
             return None
         return lane
 
-    async def finished_ids(self, ids: Sequence[str]) -> set[str]:
-        """Which of these instances stand in history, as of now."""
-        await self.store.refresh(self.names.instances)
-        found: set[str] = set()
-        for start in range(0, len(ids), _ID_SEARCH):
-            page = await self.store.search(self.names.instances, finished_body(list(ids[start : start + _ID_SEARCH])))
-            found.update(hit.id for hit in page.hits)
-        return found
-
     def reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
         """Another writer changed the document: start again from it."""
         self._spawn(self._or_lose(lane, self._reload(lane, resident, found)))
@@ -162,12 +163,12 @@ class Engine:
             self.control.abandon(lane.name)
         self._drop(lane, reason)
 
-    def _match_now(self) -> None:
+    def match(self) -> None:
         self._match_scheduled = False
-        self.match()
+        self.serve_claims()
 
     def _taken(self, lease: LaneLease, trusted_until_ms: int) -> None:
-        lane = Lane(lease.lane, lease.epoch, self)
+        lane = Lane(lease.lane, lease.epoch, self.parts, self)
         lane.trusted_until_ms = trusted_until_ms
         old = self.lanes.get(lease.lane)
         if old is not None:
@@ -193,7 +194,7 @@ class Engine:
 
     async def _load(self, lane: Lane) -> None:
         try:
-            await take_over(self, lane)
+            await take_over(lane)
         except LeaseholdError as error:
             # The lease is kept and not renewed as ours: the next pass of control takes it under a new epoch.
             log.warning("lane.take_over_failed", lane=lane.name, epoch=lane.epoch, error=str(error))
@@ -220,7 +221,7 @@ class Engine:
 
     async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
         fresh = await self._rebuild(lane, resident, found)
-        revoke_unanswered(self, lane, fresh, codec.decode_document(found.source)[1])
+        revoke_unanswered(lane, fresh, codec.decode_document(found.source)[1])
 
     async def _set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
         found = await self.store.get(lane.index, resident.id)
@@ -234,9 +235,9 @@ class Engine:
         for step in resident.ready.values():
             self.queue.withdraw(step)
         instance, bookkeeping = codec.decode_document(found.source)
-        (instance,) = await with_sides(self, lane.index, [instance])
+        (instance,) = await with_sides(self.store, lane.index, [instance])
         assert found.version is not None
-        fresh = resident_of(lane, self, instance, bookkeeping, found.version)
+        fresh = resident_of(lane, instance, bookkeeping, found.version)
         lane.residents[fresh.id] = fresh
         lane.install(fresh)
         return fresh

@@ -80,7 +80,7 @@ class Replica:
         self._claims = Claims(engine)
         self._reports = Reports(engine, self._reads)
         self._steering = Steering(engine, self._reads)
-        engine.match = self._claims.match
+        engine.serve_claims = self._claims.match
 
     async def put_definition(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
         """Store a definition version and make it the active one.

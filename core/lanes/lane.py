@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -39,12 +38,10 @@ from ..ports import StoredDocument
 from . import codec
 from .codec import OutboxEntry
 from .committer import Committer
-from .ready_queue import ReadyQueue, ReadyStep
+from .parts import LaneKeeper, Parts
+from .ready_queue import ReadyStep
 from .resident import Answer, Resident
 from .tickets import Ticket
-
-if TYPE_CHECKING:
-    from ..engine import Engine
 
 log = structlog.get_logger(__name__)
 
@@ -59,32 +56,35 @@ class Lane:
     needs no write (a bare heartbeat) may be answered. Writes need no trust: the fence judges them.
     """
 
-    def __init__(self, name: str, epoch: int, engine: Engine) -> None:
+    def __init__(self, name: str, epoch: int, parts: Parts, keeper: LaneKeeper) -> None:
         self.name = name
         self.epoch = epoch
-        self.index = engine.names.lane(name)
+        self.index = parts.names.lane(name)
         self.residents: dict[str, Resident] = {}
         self.trusted_until_ms = 0
         self.open = False
         self.closed = False
-        self._engine = engine
-        self._queue: ReadyQueue = engine.queue
-        self._clock = engine.clock
-        self._random: Random = engine.random
+        self.parts = parts
+        self._keeper = keeper
+        self._history = parts.history
+        self._settings = parts.settings
+        self._queue = parts.queue
+        self._clock = parts.clock
+        self._random = parts.random
         self._wakes: list[tuple[int, str]] = []
         self._expiries: list[tuple[int, str, str]] = []
         self._nap: asyncio.TimerHandle | None = None
         self._nap_until_ms = 0
         self.committer = Committer(
-            store=engine.store,
+            store=parts.store,
             index=self.index,
             epoch=epoch,
-            writer=engine.replica_id,
-            clock=engine.clock,
-            random=engine.random,
-            settings=engine.settings.commit,
-            limits=engine.settings.limits,
-            metrics=engine.metrics,
+            writer=parts.replica_id,
+            clock=parts.clock,
+            random=parts.random,
+            settings=parts.settings.commit,
+            limits=parts.settings.limits,
+            metrics=parts.metrics,
             listener=self,
         )
 
@@ -153,7 +153,7 @@ class Lane:
         self, instance_id: str, name: str, value: Any, encoded: bytes
     ) -> tuple[Any, tuple[str, bytes] | None]:
         """The value as the machine is to carry it, and the side document to write where it is too large to stay."""
-        if len(encoded) <= self._engine.settings.limits.side_document_bytes:
+        if len(encoded) <= self._settings.limits.side_document_bytes:
             return value, None
         ref = f"{instance_id}:{name}"
         return SideValue(ref, value), (ref, codec.encode_side(instance_id, encoded))
@@ -168,9 +168,9 @@ class Lane:
                 self._lease(resident, path, step.lease_ttl_ms)
         self._wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
-            self._engine.history.deliver(resident, resident.named_records())
+            self._history.deliver(resident, resident.named_records())
         elif resident.finished:
-            self._engine.history.finished(resident)
+            self._history.finished(resident)
 
     def fire_due(self) -> None:
         """One pass over the timers: everything due happens now."""
@@ -203,11 +203,11 @@ class Lane:
     # CommitListener
 
     def flushing(self) -> None:
-        self._engine.match()
+        self._keeper.match()
 
     def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
         if named:
-            self._engine.history.deliver(resident, named)
+            self._history.deliver(resident, named)
 
     def gone(self, resident: Resident) -> None:
         self.residents.pop(resident.id, None)
@@ -224,7 +224,7 @@ class Lane:
         settle_all(
             answers, Unavailable(f"instance {resident.id} was changed by an earlier owner of its lane; ask again")
         )
-        self._engine.reload(self, resident, found)
+        self._keeper.reload(self, resident, found)
 
     def refused(self, resident: Resident, reason: str, answers: list[Answer]) -> None:
         log.error("lane.document_refused", lane=self.name, instance_id=resident.id, reason=reason)
@@ -233,10 +233,10 @@ class Lane:
         if resident.version is None:
             self.gone(resident)
         else:
-            self._engine.set_aside(self, resident, reason)
+            self._keeper.set_aside(self, resident, reason)
 
     def lost(self, reason: str) -> None:
-        self._engine.lane_lost(self, reason)
+        self._keeper.lane_lost(self, reason)
 
     # Effects
 
@@ -254,23 +254,23 @@ class Lane:
             if step is not None:
                 self._queue.withdraw(step)
         elif type(effect) is InstanceEnded:
-            entry = OutboxEntry("instance", self._engine.history.index("instance"))
+            entry = OutboxEntry("instance", self._history.index("instance"))
             resident.put_outbox(resident.id, entry, None)
 
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
-        rank = ready_at_ms + instance.priority * self._engine.settings.lanes.age_step_ms
+        rank = ready_at_ms + instance.priority * self._settings.lanes.age_step_ms
         capability = resident.plan.steps[path].executor
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
         self._queue.add(step)
-        self._engine.step_ready()
+        self._keeper.step_ready()
 
     def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
         record = effect.record
         resident.leases.pop(record.path, None)
         resident.progress.pop(record.path, None)
         row_id = f"{resident.id}:{record.path}:{record.attempt}"
-        entry = OutboxEntry("step", self._engine.history.index("step"), record)
+        entry = OutboxEntry("step", self._history.index("step"), record)
         row = step_row(resident.instance, record, self.input_of(resident, record.path), effect.output)
         resident.put_outbox(row_id, entry, row)
         # The next attempt's StepReady brings the input again.
@@ -279,7 +279,7 @@ class Lane:
     def _cut_log(self, resident: Resident) -> None:
         """Send the log so far to history, so that the bytes written for an event do not grow with those before it."""
         part = resident.log_parts + 1
-        entry = OutboxEntry("events", self._engine.history.index("events"), None, part, len(resident.log))
+        entry = OutboxEntry("events", self._history.index("events"), None, part, len(resident.log))
         resident.put_outbox(f"{resident.id}:events:{part}", entry, None)
 
     def input_of(self, resident: Resident, path: str) -> Any:
@@ -313,7 +313,7 @@ class Lane:
         if taken[0].kind == "events":
             resident.drop_log_part(taken[0].count)
         if not resident.outbox and resident.finished:
-            self._engine.history.finished(resident)
+            self._history.finished(resident)
 
     # Timers
 
@@ -340,7 +340,7 @@ class Lane:
             self.apply(resident, event)
         except Exception as error:
             log.exception("lane.poison_instance", lane=self.name, instance_id=resident.id)
-            self._engine.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
+            self._keeper.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
 
     def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
         if wake_at_ms and wake_at_ms != resident.wake_at_ms:

@@ -9,51 +9,51 @@ answered and are revoked; every other live lease gets its full time anew, by thi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import structlog
 
 from ..errors import NotFound, StoreError, Unavailable
+from ..es.finished import finished_body
 from ..es.lines import fence_lines
 from ..es.scan import documents_after
 from ..machine.events import Released
 from ..machine.state import Instance, StepStatus
-from ..ports import StoredDocument, Version
+from ..ports import Store, StoredDocument, Version
 from . import codec
 from .codec import Bookkeeping
+from .lane import Lane
+from .parts import Parts
 from .resident import Resident
-
-if TYPE_CHECKING:
-    from ..engine import Engine
-    from .lane import Lane
 
 log = structlog.get_logger(__name__)
 
 _PAGE = 500
+_IDS_A_SEARCH = 1_000
 _CHECKPOINT_POLL_S = 0.005
 
 
-async def take_over(engine: Engine, lane: Lane) -> None:
+async def take_over(lane: Lane) -> None:
     """Make the lane's instances this replica's own; afterwards the lane may be opened.
 
     Raises: Unavailable when a higher epoch holds the fence; StoreError.
     """
-    fence = await _raise_fence(engine, lane)
-    await _reached(engine, lane, fence.seq_no)
-    await engine.store.refresh(lane.index)
-    loaded = await _read_all(engine, lane)
-    await _drop_late_creates(engine, lane, loaded)
+    fence = await _raise_fence(lane)
+    await _reached(lane, fence.seq_no)
+    await lane.parts.store.refresh(lane.index)
+    loaded = await _read_all(lane)
+    await _drop_late_creates(lane, loaded)
     for resident, bookkeeping, version in loaded:
         if resident.id in lane.residents:
             if version.seq_no > fence.seq_no:
-                revoke_unanswered(engine, lane, resident, bookkeeping)
+                revoke_unanswered(lane, resident, bookkeeping)
             lane.install(resident)
     log.info("lane.taken", lane=lane.name, epoch=lane.epoch, instances=len(lane.residents))
 
 
-def resident_of(lane: Lane, engine: Engine, instance: Instance, bookkeeping: Bookkeeping, version: Version) -> Resident:
+def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, version: Version) -> Resident:
     """A resident as the document describes it; its plan must be in the catalog already. Raises: NotFound."""
-    plan = engine.catalog.cached_plan(instance.definition_tenant, instance.workflow, instance.version)
+    plan = lane.parts.catalog.cached_plan(instance.definition_tenant, instance.workflow, instance.version)
     resident = Resident(lane, instance, plan)
     resident.version = version
     resident.acknowledged_write_id = bookkeeping.write_id
@@ -76,12 +76,12 @@ def row_id_of(instance_id: str, entry: codec.OutboxEntry) -> str:
     return f"{instance_id}:{entry.record.path}:{entry.record.attempt}"
 
 
-async def with_sides(engine: Engine, index: str, instances: list[Instance]) -> list[Instance]:
+async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
     """The instances with the values of their side documents, all read in one request."""
     refs = [ref for instance in instances for ref in codec.side_refs(instance)]
     if not refs:
         return instances
-    documents = await engine.store.mget(index, refs)
+    documents = await store.mget(index, refs)
     values = {
         ref: None if document is None else codec.decode_side(document.source)
         for ref, document in zip(refs, documents, strict=True)
@@ -89,8 +89,18 @@ async def with_sides(engine: Engine, index: str, instances: list[Instance]) -> l
     return [codec.with_side_values(instance, values) for instance in instances]
 
 
-async def _raise_fence(engine: Engine, lane: Lane) -> Version:
-    (item,) = await engine.store.bulk(fence_lines(lane.epoch, engine.replica_id), index=lane.index)
+async def finished_ids(parts: Parts, ids: Sequence[str]) -> set[str]:
+    """Which of these instances stand in history, as of now."""
+    await parts.store.refresh(parts.names.instances)
+    found: set[str] = set()
+    for start in range(0, len(ids), _IDS_A_SEARCH):
+        body = finished_body(ids[start : start + _IDS_A_SEARCH])
+        found.update(hit.id for hit in (await parts.store.search(parts.names.instances, body)).hits)
+    return found
+
+
+async def _raise_fence(lane: Lane) -> Version:
+    (item,) = await lane.parts.store.bulk(fence_lines(lane.epoch, lane.parts.replica_id), index=lane.index)
     if item.status == 409:
         raise Unavailable(f"lane {lane.name} has an owner of a higher epoch than {lane.epoch}")
     if item.version is None:
@@ -98,22 +108,22 @@ async def _raise_fence(engine: Engine, lane: Lane) -> Version:
     return item.version
 
 
-async def _reached(engine: Engine, lane: Lane, seq_no: int) -> None:
+async def _reached(lane: Lane, seq_no: int) -> None:
     """Wait until every copy of the lane holds all writes up to this one."""
     while True:
-        found = await engine.store.checkpoint(lane.index)
+        found = await lane.parts.store.checkpoint(lane.index)
         if found.global_checkpoint >= seq_no:
             return
         await asyncio.sleep(_CHECKPOINT_POLL_S)
 
 
-async def _read_all(engine: Engine, lane: Lane) -> list[tuple[Resident, Bookkeeping, Version]]:
+async def _read_all(lane: Lane) -> list[tuple[Resident, Bookkeeping, Version]]:
     loaded: list[tuple[Resident, Bookkeeping, Version]] = []
-    async for page in documents_after(engine.store, lane.index, page_size=_PAGE):
+    async for page in documents_after(lane.parts.store, lane.index, page_size=_PAGE):
         decoded = [(document, *codec.decode_document(document.source)) for document in page]
-        instances = await with_sides(engine, lane.index, [instance for _, instance, _ in decoded])
+        instances = await with_sides(lane.parts.store, lane.index, [instance for _, instance, _ in decoded])
         for (document, _, bookkeeping), instance in zip(decoded, instances, strict=True):
-            resident = await _resident_or_none(engine, lane, document, instance, bookkeeping)
+            resident = await _resident_or_none(lane, document, instance, bookkeeping)
             if resident is not None and document.version is not None:
                 lane.residents[resident.id] = resident
                 loaded.append((resident, bookkeeping, document.version))
@@ -121,24 +131,24 @@ async def _read_all(engine: Engine, lane: Lane) -> list[tuple[Resident, Bookkeep
 
 
 async def _resident_or_none(
-    engine: Engine, lane: Lane, document: StoredDocument, instance: Instance, bookkeeping: Bookkeeping
+    lane: Lane, document: StoredDocument, instance: Instance, bookkeeping: Bookkeeping
 ) -> Resident | None:
     """An instance that can't be rebuilt is left alone, and the lane goes on."""
     assert document.version is not None
     try:
-        await engine.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
-        return resident_of(lane, engine, instance, bookkeeping, document.version)
+        await lane.parts.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
+        return resident_of(lane, instance, bookkeeping, document.version)
     except NotFound as error:
         log.error("lane.instance_without_definition", lane=lane.name, instance_id=instance.id, error=str(error))
         return None
 
 
-async def _drop_late_creates(engine: Engine, lane: Lane, loaded: list[tuple[Resident, Bookkeeping, Version]]) -> None:
+async def _drop_late_creates(lane: Lane, loaded: list[tuple[Resident, Bookkeeping, Version]]) -> None:
     """A create that arrived after its instance had finished elsewhere must not run again: history knows its id."""
     fresh = [resident for resident, _, _ in loaded if resident.instance.tokens == 0 and not resident.finished]
     if not fresh:
         return
-    finished = await engine.finished_ids([resident.id for resident in fresh])
+    finished = await finished_ids(lane.parts, [resident.id for resident in fresh])
     for resident in fresh:
         if resident.id in finished:
             log.warning("lane.late_create", lane=lane.name, instance_id=resident.id)
@@ -146,7 +156,7 @@ async def _drop_late_creates(engine: Engine, lane: Lane, loaded: list[tuple[Resi
             lane.residents.pop(resident.id)
 
 
-def revoke_unanswered(engine: Engine, lane: Lane, resident: Resident, bookkeeping: Bookkeeping) -> None:
+def revoke_unanswered(lane: Lane, resident: Resident, bookkeeping: Bookkeeping) -> None:
     """Take back the leases that an older epoch granted in its last write of this instance, after the fence.
 
     That write's bulk was refused at the fence, so nobody was told of them; an older lease in the same document was
@@ -156,4 +166,4 @@ def revoke_unanswered(engine: Engine, lane: Lane, resident: Resident, bookkeepin
         return
     for path, step in resident.instance.steps.items():
         if step.status is StepStatus.CLAIMED and step.token > bookkeeping.answered_tokens:
-            lane.apply(resident, Released(engine.clock.now_ms(), path, step.token))
+            lane.apply(resident, Released(lane.parts.clock.now_ms(), path, step.token))

@@ -84,7 +84,7 @@ class Reads:
         if document is None:
             return None
         instance, _ = codec.decode_document(document.source)
-        (instance,) = await with_sides(self._engine, index, [instance])
+        (instance,) = await with_sides(self._engine.store, index, [instance])
         return Stored(instance, True)
 
     async def _finished(self, instance_id: str) -> Stored | None:

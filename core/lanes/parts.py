@@ -1,0 +1,54 @@
+"""What a lane works with, and whom it turns to for what is not its own to decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+from ...ilm import IndexNames
+from ..catalog import Catalog
+from ..metrics import Metrics
+from ..ports import Clock, Store, StoredDocument
+from ..settings import Settings
+from .history import History
+from .ready_queue import ReadyQueue
+
+if TYPE_CHECKING:
+    from .lane import Lane
+    from .resident import Resident
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The collaborators that all lanes of a replica share."""
+
+    store: Store
+    names: IndexNames
+    clock: Clock
+    random: Random
+    settings: Settings
+    metrics: Metrics
+    replica_id: str
+    catalog: Catalog
+    queue: ReadyQueue
+    history: History
+
+
+class LaneKeeper(Protocol):
+    """Who keeps a replica's lanes (`core.engine`). All calls are synchronous."""
+
+    def match(self) -> None:
+        """Give what is ready to the claims that wait, now."""
+
+    def step_ready(self) -> None:
+        """A step joined the queue: claims that wait are to be served before this turn of the event loop ends."""
+
+    def reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
+        """Another writer changed the document: the instance is to start again from it."""
+
+    def set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
+        """The instance is to fail from its last stored state, for what it has become can't be stored or handled."""
+
+    def lane_lost(self, lane: Lane, reason: str) -> None:
+        """Another replica owns the lane, or what memory holds of it is in doubt: it is to be given up."""
