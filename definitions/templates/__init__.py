@@ -30,9 +30,12 @@ followed key by key (about a microsecond against about ten).
 from ..errors import TemplateError
 from .meter import LIMITS, Limits
 from .references import Reference
+from .rewriting import CONTEXT_NAMES, LATER_NAMES
 from .template import Template, ValueCompiler, compile_value, has_template, path_text
 
 __all__ = [
+    "CONTEXT_NAMES",
+    "LATER_NAMES",
     "LIMITS",
     "Limits",
     "Reference",

@@ -19,16 +19,24 @@ _OPENINGS = ("{{", "{%", "{#")
 class Template:
     """A JSON-like value with templates in any of its strings, compiled. A string that is one expression keeps its type.
 
-    `references` is what its templates speak of. A template knows nothing of time or chance: what it renders depends
-    on the context alone.
+    `references` is what its templates speak of; `lone` says that it is one string that is one expression. A template
+    knows nothing of time or chance: what it renders depends on the context alone.
     """
 
-    __slots__ = ("_evaluate", "_limits", "references")
+    __slots__ = ("_evaluate", "_limits", "lone", "references")
 
-    def __init__(self, evaluate: Evaluate, limits: Limits = LIMITS, references: tuple[Reference, ...] = ()) -> None:
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        limits: Limits = LIMITS,
+        references: tuple[Reference, ...] = (),
+        *,
+        lone: bool = False,
+    ) -> None:
         self._evaluate = evaluate
         self._limits = limits
         self.references = references
+        self.lone = lone
 
     def render(self, context: Mapping[str, Any]) -> Any:
         """The value with every template evaluated: pure JSON, parts of which may be the context's own objects.
@@ -37,9 +45,17 @@ class Template:
         """
         return self._evaluate(context, Meter(self._limits))
 
+    @classmethod
+    def mapping(cls, parts: Mapping[str, Template]) -> Template:
+        """One template out of several: a mapping, rendered under one set of limits, those of its first part."""
+        pairs = [(key, part._evaluate) for key, part in parts.items()]
+        limits = next((part._limits for part in parts.values()), LIMITS)
+        references = tuple(reference for part in parts.values() for reference in part.references)
+        return cls(lambda context, meter: {key: part(context, meter) for key, part in pairs}, limits, references)
+
 
 class ValueCompiler:
-    """Compiles the values of one definition. `steps`: its step names, which may hold hyphens; None: any.
+    """Compiles the values of one definition, each path once. `count` is how many strings it has compiled. `steps`: its step names, which may hold hyphens; None: any.
 
     `locate`, given a value's path, returns what finds lines of that string in the YAML, or None where that is unknown.
     """
@@ -54,6 +70,7 @@ class ValueCompiler:
         self._texts = TextCompiler(steps, limits)
         self._limits = limits
         self._locate = locate
+        self._made: dict[tuple[Key, ...], Template] = {}
         self.count = 0
 
     def compile(self, value: Any, path: tuple[Key, ...] = ()) -> Template | None:
@@ -66,13 +83,24 @@ class ValueCompiler:
         return self.compile_always(value, path)
 
     def compile_always(self, value: Any, path: tuple[Key, ...] = ()) -> Template:
-        """The value as a template, whether one occurs in it or not. Raises: DefinitionError."""
+        """The value as a template, whether one occurs in it or not; once for each path. Raises: DefinitionError."""
+        made = self._made.get(path) if path else None
+        if made is None:
+            made, _, violations = self.attempt(value, path)
+            if made is None:
+                raise DefinitionError(violations)
+        return made
+
+    def attempt(self, value: Any, path: tuple[Key, ...]) -> tuple[Template | None, list[Reference], list[Violation]]:
+        """The template, unless a string is no valid one; what all of them speak of; and what is wrong with them."""
         references: list[Reference] = []
         violations: list[Violation] = []
         evaluate = self._value(value, path, references, violations)
         if violations:
-            raise DefinitionError(violations)
-        return Template(evaluate, self._limits, tuple(references))
+            return None, references, violations
+        lone = isinstance(value, str) and self._texts.lone
+        self._made[path] = Template(evaluate, self._limits, tuple(references), lone=lone)
+        return self._made[path], references, []
 
     def _value(
         self, value: Any, path: tuple[Key, ...], references: list[Reference], violations: list[Violation]
@@ -93,12 +121,10 @@ class ValueCompiler:
         self.count += 1
         locate = None if self._locate is None else self._locate(path)
         try:
-            evaluate, spoken_of = self._texts.compile(text, path_text(path), locate)
+            return self._texts.compile(text, path_text(path), locate, references)
         except DefinitionError as error:
             violations.extend(error.violations)
             return _static(None)
-        references.extend(spoken_of)
-        return evaluate
 
 
 def compile_value(value: Any, *, steps: Collection[str] | None = None, limits: Limits = LIMITS) -> Template | None:

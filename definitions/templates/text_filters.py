@@ -55,13 +55,13 @@ def truncated(
     meter: Meter, value: Any, length: Any = 255, killwords: bool = False, end: Any = "...", leeway: Any = 5
 ) -> str:
     """`truncate`: at most `length` characters, `end` included, where the text has more than `leeway` above it."""
-    text, end = text_of(meter, value), text_of(meter, end)
-    if not isinstance(length, int) or not isinstance(leeway, int) or length < len(end):
+    text, tail = text_of(meter, value), text_of(meter, end)
+    if not isinstance(length, int) or not isinstance(leeway, int) or length < len(tail):
         raise TypeError("truncate takes a length that is not less than that of its `end`")
     if len(text) <= length + leeway:
         return text
-    cut = text[: length - len(end)]
-    return (cut if killwords else cut.rsplit(" ", 1)[0]) + end
+    cut = text[: length - len(tail)]
+    return (cut if killwords else cut.rsplit(" ", 1)[0]) + tail
 
 
 def formatted(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> str:

@@ -32,20 +32,24 @@ _RESULT = "result"
 
 
 class TextCompiler:
-    """Compiles the strings of one definition, whose step names it knows.
+    """Compiles the strings of one definition, whose step names it knows. `lone`: the last one was one expression.
 
     Whatever a running template provokes in Python, any exception at all, is that template's failure: a TemplateError.
     """
 
     def __init__(self, steps: Collection[str] | None, limits: Limits) -> None:
         self.limits = limits
+        self.lone = False
         self._sandbox = Sandbox(steps)
         self._eval_ctx = EvalContext(self._sandbox, None)
 
-    def compile(self, text: str, path: str, locate: Locate | None) -> tuple[Evaluate, list[Reference]]:
-        """What gives the string's value, and what it speaks of. Raises: DefinitionError with one violation."""
+    def compile(self, text: str, path: str, locate: Locate | None, spoken_of: list[Reference]) -> Evaluate:
+        """What gives the string's value. What it speaks of joins `spoken_of`, also when the rest is refused.
+
+        Raises: DefinitionError with one violation.
+        """
         try:
-            return self._compile(text, path, locate)
+            return self._compile(text, path, locate, spoken_of)
         except TemplateSyntaxError as error:
             raise _violation(error, path, locate) from error
         except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
@@ -53,25 +57,26 @@ class TextCompiler:
             message = f"the template can't be read: {str(error)[:_MESSAGE_CHARS] or type(error).__name__}"
             raise _violation(TemplateSyntaxError(message, 1), path, locate) from error
 
-    def _compile(self, text: str, path: str, locate: Locate | None) -> tuple[Evaluate, list[Reference]]:
+    def _compile(self, text: str, path: str, locate: Locate | None, spoken_of: list[Reference]) -> Evaluate:
         if len(text) > self.limits.source_chars:
             raise TemplateSyntaxError(f"a template has at most {self.limits.source_chars} characters", 1)
         _check_brackets(self._sandbox, text)
         template = self._sandbox.parse(text)
-        spoken_of = [_located(reference, lineno, path, locate) for lineno, reference in references(template)]
-        lone = _lone_expression(template, text)
+        spoken_of += [_located(reference, lineno, path, locate) for lineno, reference in references(template)]
+        lone = _lone_expression(template)
+        self.lone = lone is not None
         rewrite(template, FILTERS, TESTS)
         if lone is None:
-            return self._text(template, path, locate), spoken_of
+            return self._text(template, path, locate)
         keys = path_of(lone)
         if keys is not None:
-            return self._path(keys, path, locate, lone.lineno), spoken_of
+            return self._path(keys, path, locate, lone.lineno)
         target = nodes.Name(_RESULT, "store", lineno=lone.lineno)
         # The rewritten node: `rewrite` may have put another one in its place.
         value = template.body[0].nodes[0]  # type: ignore[attr-defined]
         template.body = [nodes.Assign(target, value, lineno=lone.lineno)]
         template.set_environment(self._sandbox)
-        return self._expression(template, path, locate), spoken_of
+        return self._expression(template, path, locate)
 
     def _root(self, template: nodes.Template) -> JinjaTemplate:
         code = self._sandbox.compile(template)
@@ -142,7 +147,7 @@ class TextCompiler:
         return evaluate
 
 
-def _lone_expression(template: nodes.Template, text: str) -> nodes.Expr | None:
+def _lone_expression(template: nodes.Template) -> nodes.Expr | None:
     """The expression, if the string is nothing else (a line feed at its end, as block scalars have it, apart)."""
     if len(template.body) != 1 or not isinstance(template.body[0], nodes.Output):
         return None
