@@ -53,8 +53,7 @@ def read_documents(source: str | bytes) -> tuple[str, list[Document], list[Viola
     text = ""
     try:
         text = _decoded(source)
-        for document in _Reading(text, violations).documents():
-            documents.append(document)
+        _Reading(text, documents, violations).run()
     except _Stop as stop:
         violations.append(stop.violation)
     return text, documents, violations
@@ -93,14 +92,18 @@ class _Open:
 
 @dataclass(slots=True)
 class _Reading:
+    """A text being read: finished documents and violations go into the given lists."""
+
     text: str
+    documents: list[Document]
     violations: list[Violation]
     anchors: dict[str, Node] = field(default_factory=dict)
     stack: list[_Open] = field(default_factory=list)
     root: Node | None = None
     count: int = 0
 
-    def documents(self) -> Iterator[Document]:
+    def run(self) -> None:
+        """Raises: _Stop."""
         begin = 0
         for event in self._events():
             if isinstance(event, DocumentStartEvent):
@@ -109,7 +112,7 @@ class _Reading:
             elif isinstance(event, DocumentEndEvent):
                 end: int = event.end_mark.index
                 if self.root is not None and self.root.value is not None:
-                    yield Document(self.root, self.text[begin:end], self.text)
+                    self.documents.append(Document(self.root, self.text[begin:end], self.text))
                 begin = end
             else:
                 self._take(event)
@@ -126,9 +129,8 @@ class _Reading:
                 raise _Stop(Violation("", f"YAML syntax: {_sentence(error)}", line, column)) from error
             except ReaderError as error:
                 line, column = _place(self.text, error.position)
-                found = (
-                    f"character U+{ord(error.character) if isinstance(error.character, str) else error.character:04X}"
-                )
+                code = ord(error.character) if isinstance(error.character, str) else error.character
+                found = f"character U+{code:04X}"
                 raise _Stop(Violation("", f"found {found}, which YAML does not allow", line, column, found)) from error
             except Exception as error:
                 line, column = self._last_place()

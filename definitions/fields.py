@@ -1,4 +1,4 @@
-"""Kinds of fields that models share, each with what it allows in words (for messages) and as JSON Schema (for editors)."""
+"""Kinds of fields that models share, each with what it allows: in words for messages, as JSON Schema for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the params of a start against the declared inputs: all violations at once, defaults applied, nothing converted.
+"""The params of a start against the declared inputs: all violations at once, defaults applied, nothing converted.
 
 Checks are built once a definition. Timestamps are the exception to "nothing converted": they are brought into the one
 form that templates see, so that they compare as texts.
@@ -174,7 +174,7 @@ def _by_kind(spec: InputSpec) -> Callable[[Any], bool]:
     if bool in types:
         return lambda value: isinstance(value, bool)
     if int in types:
-        return lambda value: isinstance(value, types) and not isinstance(value, bool) and _storable(value)
+        return lambda value: type(value) in types and _storable(value)
     return lambda value: isinstance(value, types)
 
 

@@ -20,7 +20,7 @@ Scalar = str | int | float | bool | None
 
 
 def plain_scalar(text: str) -> Scalar:
-    """The value of an unquoted scalar. `on`, `no` and dates are text. Raises: ValueError for what JSON does not have."""
+    """The value of an unquoted scalar; `on`, `no` and dates are text. Raises: ValueError for what JSON lacks."""
     if text in _NULL:
         return None
     if text in _BOOLEAN:

@@ -55,9 +55,10 @@ class Template:
 
 
 class ValueCompiler:
-    """Compiles the values of one definition, each path once. `count` is how many strings it has compiled. `steps`: its step names, which may hold hyphens; None: any.
+    """Compiles the values of one definition, each path once; `count` is how many strings it has compiled.
 
-    `locate`, given a value's path, returns what finds lines of that string in the YAML, or None where that is unknown.
+    `steps`: the definition's step names, which may hold hyphens; None: any. `locate`, given a value's path, returns
+    what finds lines of that string in the YAML, or None where that is unknown.
     """
 
     def __init__(
