@@ -13,7 +13,7 @@ help:  ## show this
 setup:  ## make .venv with every library of requirements.lock (PYTHON=/path/to/python3.12 chooses one)
 	@for python in $(if $(PYTHON),$(PYTHON),$(PYTHONS)); do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			exec "$$python" .ci/environment.py $(if $(ANEW),--anew); \
+			exec "$$python" .ci/environment.py $(if $(PYTHON),--chosen) $(if $(ANEW),--anew); \
 		fi; \
 	done; \
 	for python in $(if $(PYTHON),$(PYTHON),python3); do \

@@ -28,16 +28,21 @@ def main() -> None:
     """Make the environment whole; nothing to do takes a few milliseconds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--anew", action="store_true", help="make it anew, whatever is there")
-    anew = parser.parse_args().anew
+    parser.add_argument(
+        "--chosen", action="store_true", help="this very Python was asked for; else any that is there will do"
+    )
+    arguments = parser.parse_args()
     _require_python()
     os.chdir(ROOT)
     with open(os.path.join(ROOT, ".venv.lock"), "w") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
         wanted, found = _facts(), _stamped()
-        if found == wanted and not anew:
+        if found and not arguments.chosen and os.path.exists(PYTHON):
+            wanted["python"] = found.get("python", "")
+        if found == wanted and not arguments.anew:
             return
-        _say(f"using Python {_version()} ({sys.executable}); another: make setup PYTHON=/path/to/python")
-        if anew or not _is_usable(wanted, found):
+        if arguments.anew or not _is_usable(wanted, found):
+            wanted["python"] = _own_python()
             _create()
         if os.path.exists(STAMP):
             os.remove(STAMP)
@@ -69,9 +74,13 @@ def _facts() -> dict[str, str]:
     return {
         "lock": _sha256(LOCK),
         "project": _sha256(os.path.join(ROOT, "pyproject.toml")),
-        "python": f"{_version()} {os.path.realpath(sys.executable)}",
+        "python": _own_python(),
         "path": VENV,
     }
+
+
+def _own_python() -> str:
+    return f"{_version()} {os.path.realpath(sys.executable)}"
 
 
 def _sha256(path: str) -> str:
@@ -96,7 +105,7 @@ def _is_usable(wanted: dict[str, str], found: dict[str, str] | None) -> bool:
 
 
 def _create() -> None:
-    _say("making .venv")
+    _say(f"making .venv with Python {_version()} ({sys.executable}); another: make setup PYTHON=/path/to/python")
     shutil.rmtree(VENV, ignore_errors=True)
     _run([sys.executable, "-m", "venv", VENV], "the virtual environment could not be made")
 
