@@ -57,9 +57,9 @@ def bench(
     except (BenchError, LeaseholdError, IlmError) as error:
         sys.stderr.write(f"bench: {error}\n")
         raise typer.Exit(1) from None
-    except asyncio.CancelledError:
-        sys.stderr.write("bench: ended by a signal; everything it started has ended\n")
-        raise typer.Exit(143) from None
+    except (asyncio.CancelledError, KeyboardInterrupt) as ended:
+        sys.stderr.write("bench: ended by a signal; all that it started has ended\n")
+        raise typer.Exit(130 if isinstance(ended, KeyboardInterrupt) else 143) from None
     if json:
         sys.stdout.buffer.write(as_json(report))
         sys.stdout.flush()

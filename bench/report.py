@@ -71,7 +71,7 @@ def as_json(report: Report) -> bytes:
 def print_table(report: Report, console: Console) -> None:
     """The targets, then every figure, for people."""
     console.print(f"[bold]{report.scenario}[/]: {report.question}")
-    targets = Table("target", "value", "bar", "unit", "met", title_justify="left")
+    targets = Table("target", "value", "bar", "unit", "met")
     for target in report.targets:
         met = "[green]yes[/]" if target.met else "[red]no[/]"
         targets.add_row(target.name, _shown(target.value), _shown(target.bar), target.unit, met)
@@ -81,7 +81,8 @@ def print_table(report: Report, console: Console) -> None:
         figures.add_row(name, _shown(value))
     console.print(figures)
     for name, rows in _listed(report.figures):
-        table = Table(*rows[0], title=name, title_justify="left")
+        console.print(name)
+        table = Table(*rows[0])
         for row in rows:
             table.add_row(*(_shown(value) for value in row.values()))
         console.print(table)

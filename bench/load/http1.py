@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -63,11 +64,14 @@ class Connection:
                 self._socket = self._connect()
             sent_ns = monotonic_ns()
             self._socket.sendall(request)
-            status, body = self._receive(self._socket)
+            status, body, closing = read_answer(self._socket.recv)
         except OSError as error:
             self.close()
             raise ConnectionLost(str(error) or "no answer in time") from error
-        return Answer(status, body, sent_ns, monotonic_ns())
+        arrived_ns = monotonic_ns()
+        if closing:
+            self.close()
+        return Answer(status, body, sent_ns, arrived_ns)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -86,23 +90,20 @@ class Connection:
         context = ssl.create_default_context(cafile=self._address.ca_certs)
         return context.wrap_socket(plain, server_hostname=parts.hostname)
 
-    def _receive(self, connection: socket.socket) -> tuple[int, bytes]:
-        received = bytearray()
-        end = -1
-        while end < 0:
-            searched = max(0, len(received) - len(_HEAD_END))
-            _more(connection, received)
-            end = received.find(_HEAD_END, searched)
-        head = bytes(received[:end]).lower()
-        status = int(head[9:12])
-        start = end + len(_HEAD_END)
-        if b"\r\ntransfer-encoding: chunked" in head:
-            body = _chunks(connection, received, start)
-        else:
-            body = _sized(connection, received, start, _length(head))
-        if b"\r\nconnection: close" in head:
-            self.close()
-        return status, body
+
+def read_answer(receive: Callable[[int], bytes]) -> tuple[int, bytes, bool]:
+    """Status, body, and whether the server will close; `receive` is a socket's `recv`. Raises: OSError."""
+    received = bytearray()
+    end = -1
+    while end < 0:
+        searched = max(0, len(received) - len(_HEAD_END))
+        _more(receive, received)
+        end = received.find(_HEAD_END, searched)
+    head = bytes(received[:end]).lower()
+    start = end + len(_HEAD_END)
+    chunked = b"\r\ntransfer-encoding: chunked" in head
+    body = _chunks(receive, received, start) if chunked else _sized(receive, received, start, _length(head))
+    return int(head[9:12]), body, b"\r\nconnection: close" in head
 
 
 def _length(head: bytes) -> int:
@@ -110,29 +111,29 @@ def _length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
-def _sized(connection: socket.socket, received: bytearray, start: int, length: int) -> bytes:
+def _sized(receive: Callable[[int], bytes], received: bytearray, start: int, length: int) -> bytes:
     while len(received) < start + length:
-        _more(connection, received)
+        _more(receive, received)
     return bytes(received[start : start + length])
 
 
-def _chunks(connection: socket.socket, received: bytearray, at: int) -> bytes:
+def _chunks(receive: Callable[[int], bytes], received: bytearray, at: int) -> bytes:
     parts: list[bytes] = []
     while True:
         while (line_end := received.find(b"\r\n", at)) < 0:
-            _more(connection, received)
+            _more(receive, received)
         size = int(bytes(received[at:line_end]).partition(b";")[0], 16)
         start = line_end + 2
         while len(received) < start + size + 2:
-            _more(connection, received)
+            _more(receive, received)
         if size == 0:
             return b"".join(parts)
         parts.append(bytes(received[start : start + size]))
         at = start + size + 2
 
 
-def _more(connection: socket.socket, received: bytearray) -> None:
-    read = connection.recv(_RECEIVE_BYTES)
+def _more(receive: Callable[[int], bytes], received: bytearray) -> None:
+    read = receive(_RECEIVE_BYTES)
     if not read:
         raise ConnectionError("the server closed the connection")
     received += read

@@ -18,7 +18,13 @@ Send = Callable[[int, int], T]
 """(number of the request, its due time in monotonic nanoseconds) -> what came of it. Called from one thread each."""
 
 
-def fire(due_ns: Sequence[int], senders: Sequence[Send[T]]) -> list[T]:
+def fire(
+    due_ns: Sequence[int],
+    senders: Sequence[Send[T]],
+    *,
+    now_ns: Callable[[], int] = monotonic_ns,
+    sleep_s: Callable[[float], None] = sleep,
+) -> list[T]:
     """Send one request for each due time; answers what came of them, in order."""
     outcomes: list[T | None] = [None] * len(due_ns)
     # `next` on a count is atomic: each number goes to one thread.
@@ -26,9 +32,9 @@ def fire(due_ns: Sequence[int], senders: Sequence[Send[T]]) -> list[T]:
 
     def run(send: Send[T]) -> None:
         while (number := next(numbers)) < len(due_ns):
-            early_ns = due_ns[number] - monotonic_ns()
+            early_ns = due_ns[number] - now_ns()
             if early_ns > 0:
-                sleep(early_ns / 1e9)
+                sleep_s(early_ns / 1e9)
             outcomes[number] = send(number, due_ns[number])
 
     with ThreadPoolExecutor(len(senders)) as threads:

@@ -9,7 +9,6 @@ with a fence behind it, in one bulk, which is the least that a durable start can
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -36,7 +35,7 @@ from ..load.orders import (
 )
 from ..report import Outcome
 from ..scenario import Run, Scenario
-from .latency_figures import Round, figures_of, targets_of
+from .latency_figures import Round, figures_of, targets_of, wrong_claims
 
 RATE_PER_S = 20.0
 
@@ -154,18 +153,12 @@ async def _probe(crew: _Crew, rate: float, duration_s: float, seed: str) -> tupl
 
 async def _wrong(cluster: Cluster, replica: Scheduler, starts: list[Start], claims: Claims) -> dict[str, int]:
     """What must not happen, counted over the whole run. Waits for history to be delivered and lanes to empty."""
-    acknowledged = [start.number for start in starts if start.timed.done_ns is not None]
-    claimed = Counter(claim.number for claim in claims.claims)
     left = await _left_in_lanes(cluster)
     recorded = await cluster.count(f"{cluster.prefix}-steps", {"match_all": {}})
-    known = {start.number for start in starts}
     return {
-        "lost": sum(number not in claimed for number in acknowledged),
-        "doubled": sum(times - 1 for times in claimed.values()),
-        "never_started": sum(number not in known for number in claimed),
-        "completions_refused": sum(claim.completion != 200 for claim in claims.claims),
+        **wrong_claims(starts, claims.claims),
         "left_in_lanes": left,
-        "missing_in_history": max(0, len(claimed) - recorded),
+        "missing_in_history": max(0, len({claim.number for claim in claims.claims}) - recorded),
         "unexpected_errors": round((await replica.counts()).unexpected),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from statistics import median
 
@@ -74,6 +75,19 @@ def figures_of(rate: float, rounds: list[Round], claims: list[Claim], until_ns: 
         ),
         rounds=by_round,
     )
+
+
+def wrong_claims(starts: list[Start], claims: list[Claim]) -> dict[str, int]:
+    """What must never happen to claims. A start whose answer did not come may have happened, so it may be claimed."""
+    known = {start.number for start in starts}
+    acknowledged = {start.number for start in starts if start.timed.done_ns is not None}
+    times = Counter(claim.number for claim in claims)
+    return {
+        "lost": len(acknowledged - times.keys()),
+        "doubled": sum(count - 1 for count in times.values()),
+        "never_started": len(times.keys() - known),
+        "completions_refused": sum(claim.completion != 200 for claim in claims),
+    }
 
 
 def _to_claim(start: Start, first_claims: dict[int, Claim]) -> Timed:

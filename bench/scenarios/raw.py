@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import Any
 
 from msgspec import Struct, to_builtins
@@ -26,24 +26,27 @@ _LEAD_IN_NS = 50_000_000
 _WITHIN_S = 120.0
 
 
-class _Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True):
     """How much is tried: (bulk size, connections), the likeliest first, since a quick run may have to stop early.
 
-    The best of them runs up to `repeats` times more, for its median.
+    The best of them runs up to `repeats` times more, for its median. `warm_up_s` bounds the warm-up.
     """
 
     documents: int
-    warm_up_passes: int
+    warm_up_s: float
     combinations: tuple[tuple[int, int], ...]
     repeats: int
 
 
 _LIKELY = ((1_000, 4), (1_000, 2), (500, 4), (500, 2), (2_000, 2))
 _OTHERS = ((2_000, 4), (250, 4), (250, 2), (1_000, 1), (500, 1), (500, 8), (250, 8))
-_FULL = _Plan(50_000, 4, (*_LIKELY, *_OTHERS), 8)
-_QUICK = _Plan(20_000, 4, _LIKELY, 5)
+FULL = Plan(50_000, 60.0, (*_LIKELY, *_OTHERS), 8)
+QUICK = Plan(20_000, 18.0, _LIKELY, 5)
 # A pass on a busy machine.
 _PASS_S = 3.0
+# Speeds are compared over as many passes: one alone may have met a merge or somebody else's work.
+_WINDOW = 5
+_GROWTH = 1.05
 
 
 class RawPass(Struct, frozen=True):
@@ -59,13 +62,12 @@ class RawPass(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """Sweep the combinations, then repeat the best one."""
-    plan = _QUICK if run.options.quick else _FULL
+    plan = QUICK if run.options.quick else FULL
     async with bare_lane(run.cluster, "raw") as index:
         setup = RawWriterSetup(run.cluster.address, index, plan.documents, run.options.seed)
         async with hired("raw-writer", setup) as writer:
             run.say(f"{plan.documents} documents written; warming up")
-            for _ in range(plan.warm_up_passes):
-                document_bytes, _ = await _measure(writer, *plan.combinations[0])
+            document_bytes = await _warm_up(run, writer, plan)
             cpu_before_s = await run.cluster.cpu_s()
             sweep = await _passes(run, writer, plan.combinations)
             best = max(sweep, key=lambda each: each.documents_per_s)
@@ -89,6 +91,29 @@ async def run(run: Run) -> Outcome:
         wrong={"items_refused": sum(each.items_refused for each in every)},
         settings=to_builtins(plan),
     )
+
+
+async def _warm_up(run: Run, writer: Hand, plan: Plan) -> int:
+    """Write until the speed has levelled off. Returns a document's size in bytes.
+
+    A new Elasticsearch is several times slower until its Java has compiled the way of a write, which takes hundreds of
+    thousands of documents.
+    """
+    until_s = monotonic() + plan.warm_up_s
+    speeds: list[float] = []
+    while True:
+        document_bytes, measured = await _measure(writer, *plan.combinations[0])
+        speeds.append(measured.documents_per_s)
+        if levelled_off(speeds) or monotonic() > until_s:
+            run.say(f"warm after {len(speeds)} passes: {speeds[0]:,.0f} to {speeds[-1]:,.0f} documents/s")
+            return document_bytes
+
+
+def levelled_off(speeds: Sequence[float]) -> bool:
+    """Whether the last passes were hardly faster than those before them."""
+    if len(speeds) < 2 * _WINDOW:
+        return False
+    return median(speeds[-_WINDOW:]) < _GROWTH * median(speeds[-2 * _WINDOW : -_WINDOW])
 
 
 async def _passes(run: Run, writer: Hand, combinations: Sequence[tuple[int, int]]) -> list[RawPass]:
