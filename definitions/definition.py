@@ -11,8 +11,8 @@ from pydantic import Field, PrivateAttr
 
 from .compiling import compile_plan
 from .fields import INTEGER_MAX, Given, InputName, Labels, Model, Name, Priority, Text, Timeout
-from .inputs import InputSpec
-from .params import ParamsCheck
+from .inputs.params import ParamsCheck
+from .inputs.spec import InputSpec
 from .plan import Plan
 from .steps import RetrySpec, Step
 from .templates import ValueCompiler

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from .checking import check
+from .checks.checking import check
+from .checks.explaining import violations_of
 from .definition import MANAGED_PREFIX, Definition
-from .documents import read_documents
 from .errors import DefinitionError, Violation
-from .explaining import violations_of
-from .nodes import Document
+from .source.documents import read_documents
+from .source.nodes import Document
 from .words import kind
 
 VIOLATIONS_MAX = 1_000

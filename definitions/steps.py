@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from .fields import Capability, Condition, Duration, Given, InputName, Model, Name, ShortText, Timeout, refusal
-from .inputs import InputSpec
+from .inputs.spec import InputSpec
 from .later import check_kind
 
 

@@ -19,7 +19,7 @@ from jinja2.utils import missing, pass_context
 from ..words import did_you_mean, kind, nearest
 from .conditions import TESTS
 from .context import meter_of
-from .filters import FILTERS
+from .filters.table import FILTERS
 from .lexing import StepNameLexer
 from .methods import Callee, method
 from .operations import calculated, negated, text_of

@@ -16,7 +16,7 @@ from jinja2.nodes import EvalContext
 from ..errors import DefinitionError, TemplateError, Violation
 from .conditions import TESTS
 from .context import RenderContext
-from .filters import FILTERS
+from .filters.table import FILTERS
 from .meter import LimitExceeded, Limits, Meter
 from .references import Reference, path_of, references
 from .rewriting import Refused, rewrite

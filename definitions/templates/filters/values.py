@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from ..durations import duration_ms, duration_text
-from ..words import kind
-from .dates import formatted_date
-from .meter import Meter, finite, utf8_bytes
-from .operations import text_of
+from ...durations import duration_ms, duration_text
+from ...timestamps import formatted_date
+from ...words import kind
+from ..meter import Meter, finite, utf8_bytes
+from ..operations import text_of
 from .queries import query
 
 _JSON_INDENT_MAX = 8

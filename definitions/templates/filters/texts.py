@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..words import kind
+from ...words import kind
+from ..meter import Meter, finite
+from ..methods import replaced
+from ..operations import joined, text_of
 from .grouping import attribute_of
-from .meter import Meter, finite
-from .methods import replaced
-from .operations import joined, text_of
 
 _WIDTH_MAX = 10_000
 _INDENT_MAX = 100

@@ -23,10 +23,10 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from .errors import Violation
+from ..errors import Violation
+from ..words import shown
 from .nodes import LINE_BREAK, Document, Node
 from .scalars import plain_scalar
-from .words import shown
 
 SOURCE_MAX_BYTES = 524_288
 DEPTH_MAX = 64

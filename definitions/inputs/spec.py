@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from .fields import Given, Model, Text
+from ..fields import Given, Model, Text
 
 InputType = Literal["string", "integer", "number", "boolean", "object", "array", "duration", "timestamp"]
 

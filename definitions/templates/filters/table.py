@@ -15,13 +15,13 @@ from jinja2.filters import FILTERS as LIBRARY_FILTERS
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import pass_context
 
-from .context import meter_of
+from ..context import meter_of
+from ..meter import Meter, finite
+from ..operations import compared, concatenated, looped, present, sliced, text_of
+from ..rewriting import COMPARE, CONCAT, EACH, SLICE
 from .grouping import batched, sliced_into, summed
-from .meter import Meter, finite
-from .operations import compared, concatenated, looped, present, sliced, text_of
-from .rewriting import COMPARE, CONCAT, EACH, SLICE
-from .text_filters import centered, formatted, indented, joined_items, replaced_text, rounded, truncated
-from .value_filters import base64_text, date_text, decoded, digest, duration, encoded, queried
+from .texts import centered, formatted, indented, joined_items, replaced_text, rounded, truncated
+from .values import base64_text, date_text, decoded, digest, duration, encoded, queried
 
 Filter = Callable[..., Any]
 Cost = Callable[[Meter, Any], None]

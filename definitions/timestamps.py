@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..words import kind
+from .words import kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORMAT_CHARS = 100

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .durations import WRITINGS, duration_ms
-from .errors import InputsError, Violation
-from .inputs import InputSpec
+from ..durations import WRITINGS, duration_ms
+from ..errors import InputsError, Violation
+from ..source.scalars import INTEGER_MAX
+from ..timestamps import iso_text, timestamp
+from ..words import did_you_mean, listed, nearest, shown
 from .patterns import TEXT_MAX, compiled_pattern
-from .scalars import INTEGER_MAX
-from .templates.dates import iso_text, timestamp
-from .words import did_you_mean, listed, nearest, shown
+from .spec import InputSpec
 
 VIOLATIONS_MAX = 1_000
 PATTERN_WORK_MAX = 20_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..words import kind
-from .meter import Meter, finite
+from ...words import kind
+from ..meter import Meter, finite
 
 _PARTS_MAX = 10_000
 

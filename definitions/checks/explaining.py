@@ -10,13 +10,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .errors import Violation
-from .fields import PATTERN_WORDS
-from .later import DEFINITION_KEYS, STEP_KEYS, not_yet
-from .nodes import Node
-from .steps import ExecutorStep
-from .templates import path_text
-from .words import did_you_mean, listed, nearest, shown
+from ..errors import Violation
+from ..fields import PATTERN_WORDS
+from ..later import DEFINITION_KEYS, STEP_KEYS, not_yet
+from ..source.nodes import Node
+from ..steps import ExecutorStep
+from ..templates import path_text
+from ..words import did_you_mean, listed, nearest, shown
 
 Path = tuple[str | int, ...]
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .compiling import condition_of
-from .declarations import faults
-from .errors import Violation
-from .graph import Graph, build, outlines
-from .inputs import InputSpec
-from .later import later_kind
-from .nodes import Document
-from .patterns import compiled_pattern
+from ..compiling import condition_of
+from ..errors import Violation
+from ..graph import Graph, build, outlines
+from ..inputs.faults import faults
+from ..inputs.patterns import compiled_pattern
+from ..inputs.spec import InputSpec
+from ..later import later_kind
+from ..source.nodes import Document
+from ..templates import Template, ValueCompiler, has_template, path_text
 from .scope import Scope, input_names
-from .templates import Template, ValueCompiler, has_template, path_text
 
 Path = tuple[str | int, ...]
 

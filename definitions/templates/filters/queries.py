@@ -9,8 +9,8 @@ from jmespath import compile as parse  # type: ignore[import-untyped]
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
 from jmespath.visitor import TreeInterpreter  # type: ignore[import-untyped]
 
-from ..words import kind
-from .meter import Meter
+from ...words import kind
+from ..meter import Meter
 
 _EXPRESSION_CHARS = 500
 _BRACKETS_MAX = 30

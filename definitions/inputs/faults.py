@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .inputs import InputSpec
+from ..words import shown
 from .params import Report, bound, build_check, kind_words
 from .patterns import compiled_pattern
-from .words import shown
+from .spec import InputSpec
 
 Fault = tuple[tuple[str | int, ...], str]
 """Keys below the declaration, and the sentence."""

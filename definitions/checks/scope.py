@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from .errors import Violation
-from .graph import Graph
-from .later import not_yet
-from .templates import CONTEXT_NAMES, LATER_NAMES, Reference
-from .words import did_you_mean, listed, nearest
+from ..errors import Violation
+from ..graph import Graph
+from ..later import not_yet
+from ..templates import CONTEXT_NAMES, LATER_NAMES, Reference
+from ..words import did_you_mean, listed, nearest
 
 STEP_FACTS = ("result", "status", "error", "attempts", "started_at")
 INSTANCE_FACTS = ("id", "name", "version", "tenant", "space", "started_at")

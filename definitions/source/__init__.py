@@ -1,0 +1,1 @@
+"""From YAML text to values that know where they stand."""
