@@ -8,7 +8,7 @@ the change feed says that the index has changed.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
@@ -31,8 +31,7 @@ log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}", re.ASCII)
 
 
-class VersionDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    kind: Literal["version"] = "version"
+class VersionDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="version"):
     tenant: str
     name: str
     version: int
@@ -44,10 +43,9 @@ class VersionDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = {}
 
 
-class HeadDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeadDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="head"):
     """`active` is 0 for a name that was deleted: its versions stay for the instances that run them."""
 
-    kind: Literal["head"] = "head"
     tenant: str
     name: str
     active: int
