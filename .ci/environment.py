@@ -35,7 +35,11 @@ def main() -> None:
     _require_python()
     os.chdir(ROOT)
     with open(os.path.join(ROOT, ".venv.lock"), "w") as alone:
-        fcntl.flock(alone, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another make setup in this folder")
+            fcntl.flock(alone, fcntl.LOCK_EX)
         wanted, found = _facts(), _stamped()
         if found and not arguments.chosen and os.path.exists(PYTHON):
             wanted["python"] = found.get("python", "")
