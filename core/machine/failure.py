@@ -23,14 +23,14 @@ def failed(turn: Turn, event: Failed) -> Refused | None:
         return state
     if event.usage is not None:
         state = turn.put(event.path, absorb(turn, state, event.usage))
-    state = replace(state, lost=0)
     spent = overspent(turn)
     if spent is None:
         random = event.random if event.retryable else None
+        state = replace(state, lost=0)
         fail_attempt(turn, event.path, state, "failed", event.error, random=random, calls=event.calls)
         return None
     turn.record(event.path, state, "failed", error=event.error, calls=event.calls)
-    _end_step(turn, event.path, FAIL, event.error, failures=state.failures + 1, lost=0)
+    _end_step(turn, event.path, FAIL, event.error, failures=state.failures + 1)
     fail_instance(turn, spent)
     return None
 
@@ -50,7 +50,7 @@ def fail_attempt(
     failures = state.failures + 1
     delay_ms = None if random is None else retry_delay_ms(turn.step(path).retry, failures, error.type, random)
     if delay_ms is None:
-        fail_step(turn, path, FAIL, error, failures=failures, lost=state.lost)
+        fail_step(turn, path, FAIL, error, failures=failures)
         return
     turn.move(
         path,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from leasehold.claim.wire import Call, ErrorInfo, Usage
 from leasehold.core.machine import AttemptEnded, Heartbeat, InstanceEnded, LeaseEnded
 from leasehold.definitions.plan import RetryPolicy
@@ -55,6 +56,21 @@ def test_usage_before_a_release_is_carried_over_to_the_attempt_that_gets_its_num
     recorded, _ = run.complete("a", usage=Usage(llm_calls=5))
     assert isinstance(recorded, AttemptEnded)
     assert recorded.record.usage == run.instance.usage == Usage(llm_calls=8)
+
+
+@pytest.mark.parametrize("how", ["fail", "lose"])
+def test_usage_carried_over_a_release_counts_for_one_attempt_only(how: str) -> None:
+    run = Run(plan(step("a", retry=RetryPolicy(max_retries=1))))
+    run.claim("a")
+    beat(run, "a", llm_calls=2)
+    run.release("a")
+    run.claim("a")
+    getattr(run, how)("a")
+    run.fire(600_000)
+    run.claim("a")
+    recorded, _ = run.complete("a", usage=Usage(llm_calls=1))
+    assert isinstance(recorded, AttemptEnded)
+    assert (recorded.record.usage, run.instance.usage) == (Usage(llm_calls=1), Usage(llm_calls=3))
 
 
 def test_a_completion_that_reaches_the_budget_exactly_is_fine() -> None:
