@@ -40,7 +40,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True):
-    """Why an attempt, a step or an instance failed. `type` is what `retry.on` matches, such as `timeout` or `http.503`."""
+    """Why an attempt, a step or an instance failed. `type` is what `retry.on` matches, such as `http.503`."""
 
     type: Annotated[str, Meta(min_length=1, max_length=256)]
     message: str = ""
@@ -114,7 +114,7 @@ class HeartbeatAnswer(Struct, frozen=True):
 
 
 class StepReport(Struct, frozen=True, omit_defaults=True):
-    """One item of `_steps/_bulk`: which lease, what happened, and that action's body (only the matching field is read)."""
+    """One item of `_steps/_bulk`: which lease, what happened, and that action's body (only its own field is read)."""
 
     step_id: str
     action: Literal["complete", "fail", "heartbeat", "release"]
@@ -135,7 +135,7 @@ class Acknowledged(Struct, frozen=True, omit_defaults=True):
 
 
 class StepReportResult(Struct, frozen=True, omit_defaults=True):
-    """One answer of `_steps/_bulk`, in the order of the request. `code` is the HTTP status that the single call would give."""
+    """One answer of `_steps/_bulk`, in the order of the request. `code`: what the single call would give."""
 
     step_id: str
     code: int
@@ -192,7 +192,7 @@ class StartResults(Struct, frozen=True):
 class ApprovalView(Struct, frozen=True, omit_defaults=True):
     """A decision that was asked for, and, once given, who gave it."""
 
-    decision: Literal["pending", "approved", "rejected", "timed_out"] = "pending"
+    decision: Literal["pending", "approved", "rejected", "timed_out"]
     decided_by: str | None = None
     decided_at_ms: int | None = None
     comment: str | None = None

@@ -67,7 +67,7 @@ class Claims:
         if claim is None:
             tenant = None if principal.tenant == EVERY_TENANT else principal.tenant
             waiter = Waiter(capabilities, tenant, max_steps)
-            claim = waiter.tag = _Claim(key, waiter, lease_ms, wait_ms, worker)
+            claim = waiter.tag = _Claim(key, waiter, lease_ms, wait_ms, worker or principal.name)
             self._remember(claim)
             self._seek(claim)
         return await self._listen(claim)

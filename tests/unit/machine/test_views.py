@@ -64,7 +64,7 @@ def test_a_view_of_a_failed_instance_says_why() -> None:
 def test_a_view_of_an_approval_names_its_approvers_and_then_who_decided() -> None:
     run = Run(plan(approved("a", timeout_ms=5_000, approvers=["bob"])))
     asked = step_view(run.instance, run.plan, "a")
-    assert asked.approval == ApprovalView(approvers=["bob"], timeout_at_ms=START_MS + 5_000)
+    assert asked.approval == ApprovalView("pending", approvers=["bob"], timeout_at_ms=START_MS + 5_000)
     assert asked.wake_at_ms == START_MS + 5_000
     run.decide("a", False, by="bob", comment="no", form={"ok": True})
     decided = step_view(run.instance, run.plan, "a")
