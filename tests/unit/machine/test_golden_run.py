@@ -1,53 +1,52 @@
-"""The definition at the foot of the language page, from its start to its end, with what follows from every event."""
+"""Real definitions, from their start to their end; of the language page's own, with what follows from every event."""
 
 from __future__ import annotations
 
-from leasehold.claim.wire import Usage
+from leasehold.claim.wire import ErrorInfo, Usage
 from leasehold.core.machine import (
     AttemptEnded,
     Effect,
     LeaseEnded,
     LeaseExpired,
     StepReady,
+    with_values,
 )
-from leasehold.definitions.plan import ApprovalPolicy, Plan, RetryPolicy
+from leasehold.definitions import Plan, load
 
-from .runs import Computed, Run, plan, step
+from .runs import START_MS, Run
+
+INVESTIGATION = """
+name: ai-security-investigation
+version: 2
+max_duration: 5m
+max_llm_calls: 20
+steps:
+  - {name: gather-context, executor: es-query, permissions: ["read:logs-*", "read:metrics-*"], timeout: 30s, retry: {max: 2, backoff: exponential}}
+  - {name: analyze, executor: ai-reasoning, model: default, input: "{{ steps.gather-context.result }}", timeout: 60s}
+  - {name: propose-remediation, executor: ai-reasoning, permissions: ["read:*"], input: "{{ steps.analyze.result }}"}
+  - {name: apply-remediation, executor: action, permissions: ["write:cases-*"], requires_approval: true, approval_timeout: 24h}
+"""  # noqa: E501  as the language page has it
+
+TRIAGE = """
+name: triage
+version: 1
+inputs: {host: {type: string}}
+steps:
+  - {name: count, executor: es-query, input: {index: "logs-{{ inputs.host }}", size: 0}}
+  - name: report
+    executor: render
+    if: "{{ steps.count.result.hits > 0 }}"
+    with: {template: "{{ inputs.host }} at {{ now }}"}
+    input:
+      first:
+        "{{ steps.count.result.first }}"
+outputs: {hits: "{{ steps.count.result.hits }}", report: "{{ steps.report.status }}"}
+"""
 
 
-def investigation() -> Plan:
-    """`ai-security-investigation`, compiled by hand."""
-    return plan(
-        step(
-            "gather-context",
-            executor="es-query",
-            permissions=("read:logs-*", "read:metrics-*"),
-            timeout_ms=30_000,
-            retry=RetryPolicy(max_retries=2),
-        ),
-        step(
-            "analyze",
-            "gather-context",
-            executor="ai-reasoning",
-            static_with={"model": "default"},
-            input=Computed(lambda context: context["steps"]["gather-context"]["result"]),
-            timeout_ms=60_000,
-        ),
-        step(
-            "propose-remediation",
-            "analyze",
-            executor="ai-reasoning",
-            input=Computed(lambda context: context["steps"]["analyze"]["result"]),
-        ),
-        step(
-            "apply-remediation",
-            "propose-remediation",
-            executor="action",
-            approval=ApprovalPolicy(timeout_ms=86_400_000),
-        ),
-        max_duration_ms=300_000,
-        max_llm_calls=20,
-    )
+def compiled(source: str) -> Plan:
+    (definition,) = load(source)
+    return definition.compile()
 
 
 def told(effect: Effect) -> str:
@@ -62,7 +61,7 @@ def told(effect: Effect) -> str:
 
 
 def test_the_investigation_runs_from_its_start_to_its_end() -> None:
-    run = Run(investigation())
+    run = Run(compiled(INVESTIGATION))
     story: list[str] = []
 
     def note(what: str) -> None:
@@ -140,3 +139,31 @@ def test_the_investigation_runs_from_its_start_to_its_end() -> None:
         "propose-remediation": 1,
         "apply-remediation": 1,
     }
+
+
+def test_a_definition_with_a_condition_and_outputs_runs_from_its_text() -> None:
+    run = Run(compiled(TRIAGE), inputs={"host": "web-1"})
+    assert run.effects == (StepReady("count", "es-query", START_MS, {"index": "logs-web-1", "size": 0}),)
+    run.claim("count")
+    run.complete("count", {"hits": 2, "first": {"level": "WARN"}})
+    assert run.effects[-1] == StepReady("report", "render", START_MS, {"first": {"level": "WARN"}})
+    assert with_values(run.instance, run.plan, "report") == {"template": "web-1 at 1970-01-01T00:16:40.000Z"}
+    run.claim("report")
+    run.complete("report")
+    assert (run.status, run.instance.outputs) == ("succeeded", {"hits": 2, "report": "succeeded"})
+
+
+def test_a_step_that_a_condition_skips_shows_in_the_outputs() -> None:
+    run = Run(compiled(TRIAGE), inputs={"host": "web-1"})
+    run.claim("count")
+    run.complete("count", {"hits": 0})
+    assert (run.status, run.instance.outputs) == ("succeeded", {"hits": 0, "report": "skipped"})
+
+
+def test_a_template_that_fails_names_its_place_and_line_in_the_text() -> None:
+    run = Run(compiled(TRIAGE), inputs={"host": "web-1"})
+    run.claim("count")
+    run.complete("count", {"hits": 1})
+    assert run.instance.error == ErrorInfo(
+        "template", "step 'report' failed: template at steps[1].input.first, line 13: there is no `first`"
+    )
