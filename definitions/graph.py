@@ -109,12 +109,13 @@ def _ancestors(depends_on: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset
     ancestors: dict[str, frozenset[str]] = {}
     waiting = dict(depends_on)
     while waiting:
-        done = [name for name, needed in waiting.items() if all(other in ancestors for other in needed)]
-        if not done:
+        before = len(waiting)
+        for name, needed in list(waiting.items()):
+            if all(other in ancestors for other in needed):
+                del waiting[name]
+                ancestors[name] = frozenset(needed).union(*(ancestors[other] for other in needed))
+        if len(waiting) == before:
             return None
-        for name in done:
-            needed = waiting.pop(name)
-            ancestors[name] = frozenset(needed).union(*(ancestors[other] for other in needed))
     return ancestors
 
 

@@ -21,7 +21,6 @@ from .scope import Scope, input_names
 
 Path = tuple[str | int, ...]
 
-TEMPLATES_MAX = 1_000
 PATTERNS_MAX = 2_000
 _STEP_TEMPLATES = ("if", "input", "with", "model")
 
@@ -117,11 +116,6 @@ class _Templates:
         for index, step in enumerate(steps if isinstance(steps, list) else ()):
             if isinstance(step, dict) and later_kind(step) is None:
                 yield from self._of_step(index, step)
-                if self._values.count > TEMPLATES_MAX:
-                    node = self._document.root.at(("steps", index))
-                    message = f"more than {TEMPLATES_MAX} strings with templates, the limit"
-                    yield Violation(path_text(("steps", index)), message, node.line, node.column)
-                    return
         if isinstance(raw.get("outputs"), dict):
             yield from self._of_value(raw["outputs"], ("outputs",), None)
 

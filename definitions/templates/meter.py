@@ -1,6 +1,6 @@
 """What one rendering may cost, counted rather than timed, so that the same template always ends the same way.
 
-One operation is one node of a loop's body, one item walked, or 32 characters handled: 20 to 200 ns each. Whatever
+One operation is one node of a loop's body, one item walked, or 32 characters handled: 20 to 1,000 ns each. Whatever
 makes a value of another size than its operands have is charged before it runs.
 """
 
@@ -24,11 +24,11 @@ INTEGER_MIN = -(2**63)
 class Limits:
     """Bounds of one rendering, and of one template's text (`source_chars`).
 
-    `operations` stops endless templates (the default is worth 10 to 100 ms); `text_chars` bounds any text on the way,
-    `depth` the nesting of any value, `output_bytes` the JSON of the whole rendered value.
+    `operations` stops endless templates (at the default after a quarter of a second at worst); `text_chars` bounds any
+    text on the way, `depth` the nesting of any value, `output_bytes` the JSON of the whole rendered value.
     """
 
-    operations: int = 500_000
+    operations: int = 250_000
     text_chars: int = 1_048_576
     output_bytes: int = 262_144
     depth: int = 64

@@ -75,6 +75,7 @@ _ALLOWED = (
     nodes.Pos,
 )
 _DEPTH = 40
+_ELIFS = 40
 
 
 class Refused(TemplateAssertionError):
@@ -100,6 +101,7 @@ class _Rewriting(NodeTransformer):
             nodes.Name: self._name,
             nodes.Const: self._const,
             nodes.For: self._for,
+            nodes.If: self._if,
             nodes.Concat: self._concat,
             nodes.Compare: self._compare,
             nodes.Getitem: self._getitem,
@@ -145,6 +147,11 @@ class _Rewriting(NodeTransformer):
         iterated: Any = node.iter
         node.iter = _metered(EACH, iterated, [nodes.Const(weight, lineno=node.lineno)])
         return node
+
+    def _if(self, node: nodes.If) -> nodes.Node:
+        if len(node.elif_) > _ELIFS:
+            raise Refused(f"more than {_ELIFS} `elif` in a row", node.lineno, "elif")
+        return self.generic_visit(node)
 
     def _concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)

@@ -58,7 +58,8 @@ class ValueCompiler:
     """Compiles the values of one definition, each path once; `count` is how many strings it has compiled.
 
     `steps`: the definition's step names, which may hold hyphens; None: any. `locate`, given a value's path, returns
-    what finds lines of that string in the YAML, or None where that is unknown.
+    what finds lines of that string in the YAML, or None where that is unknown. From the string after `count_max` on,
+    strings are refused instead of compiled.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class ValueCompiler:
         *,
         limits: Limits = LIMITS,
         locate: Callable[[tuple[Key, ...]], Locate | None] | None = None,
+        count_max: int = 1_000,
     ) -> None:
         self._texts = TextCompiler(steps, limits)
         self._limits = limits
         self._locate = locate
         self._made: dict[tuple[Key, ...], Template] = {}
+        self._count_max = count_max
         self.count = 0
 
     def compile(self, value: Any, path: tuple[Key, ...] = ()) -> Template | None:
@@ -121,6 +124,12 @@ class ValueCompiler:
     ) -> Evaluate:
         self.count += 1
         locate = None if self._locate is None else self._locate(path)
+        if self.count > self._count_max:
+            line, column = (None, None) if locate is None else locate(1, "")
+            message = f"more than {self._count_max} strings with templates, the limit"
+            if self.count == self._count_max + 1:
+                violations.append(Violation(path_text(path), message, line, column))
+            return _static(None)
         try:
             return self._texts.compile(text, path_text(path), locate, references)
         except DefinitionError as error:

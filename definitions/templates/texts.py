@@ -54,7 +54,7 @@ class TextCompiler:
             raise _violation(error, path, locate) from error
         except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
             # From the depths of Jinja2's lexer or of Python's compiler: numbers of 5,000 digits and the like.
-            message = f"the template can't be read: {str(error)[:_MESSAGE_CHARS] or type(error).__name__}"
+            message = f"the template can't be read: {_sentence(error)}"
             raise _violation(TemplateSyntaxError(message, 1), path, locate) from error
 
     def _compile(self, text: str, path: str, locate: Locate | None, spoken_of: list[Reference]) -> Evaluate:
@@ -209,7 +209,7 @@ def _template_line(traceback: TracebackType | None, compiled: JinjaTemplate) -> 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "a value is nested too deeply"
+        return "it is nested too deeply"
     if isinstance(error, ZeroDivisionError):
         return "division by zero"
     if isinstance(error, JinjaError | LimitExceeded | TypeError | ValueError | LookupError):

@@ -44,7 +44,7 @@ def _sorting(meter: Meter, value: Any) -> None:
     before = meter.operations_left
     meter.walk(value)
     if isinstance(value, list | tuple | Mapping):
-        meter.charge((before - meter.operations_left) * len(value).bit_length() // 4)
+        meter.charge((before - meter.operations_left) * len(value).bit_length() // 8)
 
 
 def _letters(meter: Meter, value: Any) -> None:

@@ -71,6 +71,7 @@ def formatted(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> str:
     if args and kwargs:
         raise TypeError("format takes values by place or by name, not both")
     conversions = list(_CONVERSION.finditer(value))
+    meter.charge(10 + 2 * len(conversions))
     for conversion in conversions:
         for part in ("width", "precision"):
             digits = conversion[part] or "0"

@@ -18,7 +18,8 @@ from .queries import query
 
 _JSON_INDENT_MAX = 8
 _HASHES = ("sha256", "sha512", "sha1", "md5")
-_JSON_DEPTH = 64
+_CALL = 10
+"""Operations that a filter's own work is worth, whatever its value."""
 
 
 def encoded(meter: Meter, value: Any, indent: Any = None) -> str:
@@ -39,7 +40,7 @@ def decoded(meter: Meter, value: Any) -> Any:
     """`from_json`: the value that a JSON text stands for."""
     if not isinstance(value, str):
         raise TypeError(f"from_json takes a text, not {kind(value)}")
-    meter.charge(len(value) >> 2)
+    meter.charge(_CALL + (len(value) >> 2))
     try:
         made = json.loads(value, parse_constant=_no_constant, parse_int=_integer, parse_float=_number)
     except RecursionError:
@@ -77,6 +78,7 @@ def base64_text(meter: Meter, value: Any, decode: bool = False) -> str:
 
 def duration(meter: Meter, value: Any) -> int | str:
     """`duration`: `"5m"` as milliseconds, 300000; or milliseconds in the shortest writing, `"5m"`."""
+    meter.charge(_CALL)
     if isinstance(value, str):
         try:
             return duration_ms(value)
@@ -89,6 +91,7 @@ def duration(meter: Meter, value: Any) -> int | str:
 
 def date_text(meter: Meter, value: Any, format: Any = "iso") -> str | int:
     """`date`: a timestamp (ISO 8601, or milliseconds since the epoch) in another form, always in UTC."""
+    meter.charge(_CALL)
     return formatted_date(value, format)
 
 
