@@ -14,7 +14,7 @@ import sys
 import time
 from types import FrameType
 
-from .run import Ground, Outcome
+from .run import CAPABILITIES, Ground, Outcome
 from .screen import Screen
 
 _LOOK_INTERVAL_S = 1.0
@@ -60,7 +60,7 @@ def _how_to_go_on(ground: Ground, outcome: Outcome) -> list[str]:
         f"Left running; to end all of it: kill {os.getpid()}",
         f"  Elasticsearch  {ground.elasticsearch}",
         f"  replica        {server}, described at {server}/openapi.json",
-        f"  worker         claims es-query, http and render; logs are in {ground.folder}",
+        f"  worker         claims {CAPABILITIES}; logs are in {ground.folder}",
         "",
         "To go on:",
         f"  curl -s {server}/_workflows",

@@ -17,7 +17,7 @@ from .screen import Screen
 from .triage import Asked, Ended, approve, attempts_made, finished_attempts, follow, portions, start
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-CAPABILITIES = "es-query,http,render"
+CAPABILITIES = "es-index,es-query,render"
 
 _START_WITHIN_S = 60.0
 _ROWS_WITHIN_S = 30.0
@@ -105,7 +105,7 @@ def _triage(screen: Screen, ground: Ground, log_file: Path) -> Outcome:
         of = f", portion {number} of {len(all_lines)}" if len(all_lines) > 1 else ""
         screen.say(f"log-triage, on the {len(lines)} lines that this Elasticsearch logged while it started{of}:")
         index = f"log-triage-{number}"
-        instance_id = start(ground.remote, lines, elasticsearch=ground.elasticsearch, index=index)
+        instance_id = start(ground.remote, lines, index=index)
         instance_ids.append(instance_id)
         expected += attempts_made(_followed(screen, ground, instance_id))
     rows = wait_for(

@@ -58,9 +58,9 @@ def portions(log_file: Path) -> list[list[str]]:
     return found
 
 
-def start(remote: Remote, lines: list[str], *, elasticsearch: str, index: str) -> str:
+def start(remote: Remote, lines: list[str], *, index: str) -> str:
     """Start an instance on these lines; its id. The key makes a repeat harmless."""
-    body = StartBody(params={"elasticsearch": elasticsearch, "index": index, "lines": lines})
+    body = StartBody(params={"index": index, "lines": lines})
     answer = remote.ask(
         "POST",
         f"/_workflows/{WORKFLOW}/_start",
