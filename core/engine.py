@@ -82,6 +82,7 @@ class Engine:
             on_taken=self._taken,
             on_renewed=self._renewed,
             on_lost=self._lost,
+            on_surplus=self._surplus,
         )
         self._definitions_feed = StatsFeed(store=store, index=names.definitions, on_change=self.catalog.forget_heads)
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
@@ -120,6 +121,7 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await self.control.release([lane.name for lane in lanes])
+            await self.control.sign_off()
         except StoreError as error:
             log.warning("engine.release_failed", error=str(error))
 
@@ -143,7 +145,7 @@ class Engine:
             return None
         lane = self.lanes.get(name)
         if lane is None or not lane.open:
-            if any(lease.lane == name for lease in self.control.leases):
+            if self.control.lease(name) is not None:
                 raise Unavailable(f"lane {name} has no owner here for the moment")
             return None
         return lane
@@ -186,6 +188,23 @@ class Engine:
         if lane is not None:
             self.lane_lost(lane, "its lease was taken by another replica")
 
+    def _surplus(self, name: str) -> None:
+        """Another replica should own the lane: hand it over, once."""
+        lane = self.lanes.get(name)
+        if lane is not None and lane.open:
+            lane.open = False
+            self._spawn(self._hand_over(lane))
+
+    async def _hand_over(self, lane: Lane) -> None:
+        """Answer what is under way, then give the lane back; its next owner finds the rest in the documents."""
+        log.info("lane.handed_over", lane=lane.name, epoch=lane.epoch)
+        await lane.committer.drain()
+        self._drop(lane, "it is being handed over to another replica")
+        try:
+            await self.control.release([lane.name])
+        except StoreError as error:
+            log.warning("lane.release_failed", lane=lane.name, error=str(error))
+
     def _drop(self, lane: Lane, reason: str) -> None:
         if self.lanes.get(lane.name) is lane:
             del self.lanes[lane.name]
@@ -205,7 +224,7 @@ class Engine:
 
     async def _run_control(self) -> None:
         while True:
-            await asyncio.sleep(self.settings.lanes.renew_every_ms / 1_000)
+            await asyncio.sleep(self.settings.lanes.observe_every_ms / 1_000)
             self.metrics.loop("control")
             try:
                 await self.control.pass_once()

@@ -199,7 +199,7 @@ class Replica:
                 lanes=sorted(owned.get(record.replica, [])),
                 me=record.replica == self._engine.replica_id,
             )
-            for record in await self._engine.control.replicas()
+            for record in self._engine.control.replicas()
         ]
 
     def ready(self) -> bool:

@@ -39,12 +39,15 @@ class LaneSettings(Struct, frozen=True):
 
     `lanes`: how many the bootstrap creates on an empty cluster. `lease_ms`: a dead replica's lanes are taken over
     after this long; too low makes pauses look like deaths. `renew_every_ms`: at most a third of the lease.
+    `observe_every_ms`: how often the leases of others are looked at (one realtime read); a lane that is given back is
+    taken that much later.
     `age_step_ms`: how long a step of one priority waits to draw level with a new one of the next.
     """
 
     lanes: Positive = 4
     lease_ms: Positive = 10_000
     renew_every_ms: Positive = 2_500
+    observe_every_ms: Positive = 500
     age_step_ms: Positive = 60_000
 
 

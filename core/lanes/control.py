@@ -3,12 +3,14 @@
 An observer judges a lease dead when its document has not changed for the lease time by the observer's own monotonic
 clock, so clocks need not agree. The owner trusts its lease from when the renewal was *sent*, less a margin, so a slow
 success cannot stretch it. Source of the trust window: the elector of River (riverqueue/river).
+
+A pass costs one realtime multi-get, and one bulk when there is something to write: own leases are renewed together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 import structlog
@@ -17,14 +19,18 @@ from msgspec import Struct
 from ...ilm import IndexNames
 from ..errors import StoreError
 from ..es.lines import create_line, delete_line, index_line, put_line
-from ..ports import BulkItem, Clock, Store, Version
+from ..ports import BulkItem, Clock, Store, StoredDocument, Version
 from ..settings import LaneSettings
+from .membership import assignment
 
 log = structlog.get_logger(__name__)
 
 REGISTRY = "lanes"
+MEMBERS = "replicas"
 # The share of a lease in which its owner trusts it: the rest covers clocks that run at different speeds.
 _TRUSTED_SHARE = 0.9
+# A replica that has been silent for so many lease times is struck off.
+_STRUCK_OFF_AFTER_LEASES = 3
 
 
 class LaneLease(Struct, frozen=True, kw_only=True):
@@ -55,29 +61,43 @@ class Registry(Struct, frozen=True, kw_only=True):
     lanes: list[str]
 
 
-class Observation(Struct):
-    """What was last seen of a lease, and since when (monotonic) it has not changed."""
+class Members(Struct, frozen=True, kw_only=True):
+    """The replicas that have signed on and were not struck off."""
 
-    lease: LaneLease
+    kind: Literal["replicas"] = "replicas"
+    replicas: list[str]
+
+
+class Seen(Struct):
+    """A document as last seen, and since when (monotonic) it has not changed."""
+
+    source: bytes
     version: Version
     unchanged_since_ms: int
 
 
+Action = Literal["renew", "take"]
+Document = TypeVar("Document", bound=Struct)
+
+
 def wanted_leases(
-    observed: Sequence[Observation], *, me: str, lease_ms: int, monotonic_ms: int
-) -> list[tuple[Observation, Literal["renew", "take"]]]:
-    """Which leases to write now: one's own are renewed, free and dead ones are taken. Pure."""
-    wanted: list[tuple[Observation, Literal["renew", "take"]]] = []
-    for seen in observed:
-        if seen.lease.owner == me:
-            wanted.append((seen, "renew"))
-        elif seen.lease.owner is None or monotonic_ms - seen.unchanged_since_ms >= lease_ms:
-            wanted.append((seen, "take"))
+    leases: Mapping[str, tuple[LaneLease, int]], targets: Mapping[str, str], *, me: str, lease_ms: int, now_ms: int
+) -> dict[str, Action]:
+    """Which leases to write now: one's own are renewed; free and dead ones are taken by whom they should belong to.
+
+    `leases` maps lanes to their lease and since when it has not changed. Pure.
+    """
+    wanted: dict[str, Action] = {}
+    for lane, (lease, unchanged_since_ms) in leases.items():
+        if lease.owner == me:
+            wanted[lane] = "renew"
+        elif targets.get(lane) == me and (lease.owner is None or now_ms - unchanged_since_ms >= lease_ms):
+            wanted[lane] = "take"
     return wanted
 
 
 class Control:
-    """One replica's view of the control index. `pass_once` observes, renews and takes, in two requests."""
+    """One replica's view of the control index. `pass_once` observes, then writes what is due."""
 
     def __init__(
         self,
@@ -91,129 +111,206 @@ class Control:
         on_taken: Callable[[LaneLease, int], None],
         on_renewed: Callable[[str, int], None],
         on_lost: Callable[[str], None],
+        on_surplus: Callable[[str], None],
     ) -> None:
         self._store = store
         self._index = names.control
         self._clock = clock
         self._settings = settings
         self._me = replica_id
-        self._address = address
         self._on_taken = on_taken
         self._on_renewed = on_renewed
         self._on_lost = on_lost
-        self._observed: dict[str, Observation] = {}
+        self._on_surplus = on_surplus
+        self._seen: dict[str, Seen] = {}
+        self._leases: dict[str, LaneLease] = {}
+        self._members: list[str] = []
         self._mine: set[str] = set()
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
-        self._record_version: Version | None = None
+        self._renewed_ms: int | None = None
+        self._signed_off = False
 
     @property
     def leases(self) -> list[LaneLease]:
         """Every lane's lease as last seen."""
-        return [seen.lease for seen in self._observed.values()]
+        return list(self._leases.values())
+
+    def lease(self, lane: str) -> LaneLease | None:
+        """One lane's lease as last seen; None for a lane that does not exist."""
+        return self._leases.get(lane)
+
+    def replicas(self) -> list[ReplicaRecord]:
+        """The replicas that live, as last seen, this one among them."""
+        others = [self._decoded(f"replica-{name}", ReplicaRecord) for name in self._live() if name != self._me]
+        return [self._record, *(record for record in others if record is not None)]
 
     async def register_lanes(self) -> None:
         """Create the lease documents of registered lanes; what exists stays as it is. Raises: StoreError."""
         lines: list[bytes] = []
-        for lane in await self.lanes():
+        for lane in await self._registered_lanes():
             lines += (create_line(f"lane-{lane}"), msgspec.json.encode(LaneLease(lane=lane)))
+        lines += (create_line(MEMBERS), msgspec.json.encode(Members(replicas=[])))
         for item in await self._store.bulk(lines, index=self._index):
             if item.status not in (201, 409):
                 raise StoreError(f"could not register {item.id}: {item.status} {item.error_reason}")
 
-    async def lanes(self) -> list[str]:
-        """The lanes that exist, as the bootstrap registered them."""
+    async def pass_once(self) -> None:
+        """Look at every lease, then renew, take and hand over what is due. Raises: StoreError."""
+        await self._observe()
+        if self._signed_off:
+            return
+        sent_ms = self._clock.monotonic_ms()
+        targets = assignment(self._leases, {*self._live(), self._me})
+        wanted = self._due(targets, sent_ms)
+        lines: list[bytes] = []
+        leases = {lane: self._next(lane, action) for lane, action in wanted.items()}
+        for lane, lease in leases.items():
+            lines += self._lease_lines(lane, lease)
+        lines += self._membership_lines(sent_ms)
+        if lines:
+            items = await self._store.bulk(lines, index=self._index)
+            for (lane, action), item in zip(wanted.items(), items, strict=False):
+                self._read_answer(lane, action, leases[lane], item, sent_ms)
+        for lane in sorted(self._mine):
+            if targets.get(lane, self._me) != self._me:
+                self._on_surplus(lane)
+
+    def abandon(self, lane: str) -> None:
+        """A lane that was taken is held no more: take it again, under a new epoch, at the next pass."""
+        lease = self._leases.get(lane)
+        if lease is not None and lease.owner == self._me:
+            self._mine.discard(lane)
+            self._leases[lane] = msgspec.structs.replace(lease, owner=None)
+
+    async def release(self, lanes: Sequence[str]) -> None:
+        """Give lanes back, so that others may take them over at once. Raises: StoreError."""
+        lines: list[bytes] = []
+        for lane in lanes:
+            if self._leases[lane].owner == self._me:
+                lines += self._lease_lines(lane, msgspec.structs.replace(self._leases[lane], owner=None, address=None))
+            self._mine.discard(lane)
+        if lines:
+            await self._store.bulk(lines, index=self._index)
+
+    async def sign_off(self) -> None:
+        """Leave the membership for good. Raises: StoreError."""
+        self._signed_off = True
+        await self._store.bulk([delete_line(f"replica-{self._me}")], index=self._index)
+        for _ in range(5):
+            found = await self._store.get(self._index, MEMBERS)
+            if found is None or found.version is None:
+                return
+            members = msgspec.json.decode(found.source, type=Members).replicas
+            line = index_line(MEMBERS, found.version.seq_no, found.version.primary_term)
+            left = Members(replicas=[name for name in members if name != self._me])
+            (item,) = await self._store.bulk([line, msgspec.json.encode(left)], index=self._index)
+            if item.status != 409:
+                return
+
+    async def _registered_lanes(self) -> list[str]:
         document = await self._store.get(self._index, REGISTRY)
         return [] if document is None else msgspec.json.decode(document.source, type=Registry).lanes
 
-    async def pass_once(self) -> None:
-        """Look at every lease, then renew and take in one bulk. Raises: StoreError."""
-        await self._observe()
-        sent_ms = self._clock.monotonic_ms()
-        wanted = wanted_leases(
-            list(self._observed.values()), me=self._me, lease_ms=self._settings.lease_ms, monotonic_ms=sent_ms
-        )
-        leases = [self._next(seen, action) for seen, action in wanted]
-        lines = self._record_lines()
-        for (seen, _), lease in zip(wanted, leases, strict=True):
-            lines += self._lease_lines(seen.version, lease)
-        own, *items = await self._store.bulk(lines, index=self._index)
-        self._record_version = own.version
-        for (seen, action), lease, item in zip(wanted, leases, items, strict=True):
-            self._read_answer(seen, action, lease, item, sent_ms)
-
-    def abandon(self, lane: str) -> None:
-        """A lane that was taken could not be loaded: take it again, under a new epoch, at the next pass."""
-        seen = self._observed.get(lane)
-        if seen is not None and seen.lease.owner == self._me:
-            self._mine.discard(lane)
-            free = msgspec.structs.replace(seen.lease, owner=None)
-            self._observed[lane] = Observation(free, seen.version, seen.unchanged_since_ms)
-
-    async def release(self, lanes: Sequence[str]) -> None:
-        """Give lanes back and sign off, so that others may take over at once."""
-        lines: list[bytes] = []
-        for lane in lanes:
-            seen = self._observed.get(lane)
-            if seen is not None and seen.lease.owner == self._me:
-                free = msgspec.structs.replace(seen.lease, owner=None, address=None)
-                lines += self._lease_lines(seen.version, free)
-                self._mine.discard(lane)
-        lines.append(delete_line(f"replica-{self._me}"))
-        await self._store.bulk(lines, index=self._index)
-
-    async def replicas(self) -> list[ReplicaRecord]:
-        """The replicas that have signed on, as of the last refresh of the control index."""
-        await self._store.refresh(self._index)
-        page = await self._store.search(
-            self._index, {"query": {"term": {"kind": "replica"}}, "size": 1_000, "track_total_hits": False}
-        )
-        return [msgspec.json.decode(hit.source, type=ReplicaRecord) for hit in page.hits]
-
     async def _observe(self) -> None:
-        lanes = list(self._observed) or await self.lanes()
-        now_ms = self._clock.monotonic_ms()
-        documents = await self._store.mget(self._index, [f"lane-{lane}" for lane in lanes])
-        for lane, document in zip(lanes, documents, strict=True):
-            if document is None or document.version is None:
-                continue
-            seen = self._observed.get(lane)
-            if seen is None or seen.version != document.version:
-                lease = msgspec.json.decode(document.source, type=LaneLease)
-                self._observed[lane] = Observation(lease, document.version, now_ms)
-                if lease.owner != self._me and lane in self._mine:
-                    self._lose(lane)
+        """Read everything by id, at once; a lane or replica that is new to us is read in the next pass, or just now."""
+        await self._read([REGISTRY, MEMBERS, *self._wanted_ids()])
+        unread = [id for id in self._wanted_ids() if id not in self._seen]
+        if unread:
+            await self._read(unread)
 
-    def _next(self, seen: Observation, action: Literal["renew", "take"]) -> LaneLease:
-        lease = seen.lease
+    def _wanted_ids(self) -> list[str]:
+        return [*(f"lane-{lane}" for lane in self._lane_names()), *(f"replica-{name}" for name in self._members)]
+
+    def _lane_names(self) -> list[str]:
+        registry = self._decoded(REGISTRY, Registry)
+        return [] if registry is None else registry.lanes
+
+    async def _read(self, ids: list[str]) -> None:
+        documents = await self._store.mget(self._index, ids)
+        now_ms = self._clock.monotonic_ms()
+        for id, document in zip(ids, documents, strict=True):
+            self._take_in(id, document, now_ms)
+
+    def _take_in(self, id: str, document: StoredDocument | None, now_ms: int) -> None:
+        if document is None or document.version is None:
+            self._seen.pop(id, None)
+            return
+        seen = self._seen.get(id)
+        if seen is not None and seen.version == document.version:
+            return
+        self._seen[id] = Seen(document.source, document.version, now_ms)
+        if id == MEMBERS:
+            self._members = msgspec.json.decode(document.source, type=Members).replicas
+        elif id.startswith("lane-"):
+            lease = msgspec.json.decode(document.source, type=LaneLease)
+            self._leases[lease.lane] = lease
+            if lease.owner != self._me and lease.lane in self._mine:
+                self._mine.discard(lease.lane)
+                self._on_lost(lease.lane)
+
+    def _live(self) -> list[str]:
+        """The members whose records have changed within the lease time."""
+        now_ms = self._clock.monotonic_ms()
+        return [name for name in self._members if self._silent_ms(name, now_ms) < self._settings.lease_ms]
+
+    def _silent_ms(self, name: str, now_ms: int) -> int:
+        seen = self._seen.get(f"replica-{name}")
+        return self._settings.lease_ms * 1_000 if seen is None else now_ms - seen.unchanged_since_ms
+
+    def _due(self, targets: Mapping[str, str], now_ms: int) -> dict[str, Action]:
+        leases = {lane: (lease, self._seen[f"lane-{lane}"].unchanged_since_ms) for lane, lease in self._leases.items()}
+        wanted = wanted_leases(leases, targets, me=self._me, lease_ms=self._settings.lease_ms, now_ms=now_ms)
+        if self._renewal_due(now_ms):
+            return wanted
+        return {lane: action for lane, action in wanted.items() if action == "take"}
+
+    def _renewal_due(self, now_ms: int) -> bool:
+        return self._renewed_ms is None or now_ms - self._renewed_ms >= self._settings.renew_every_ms
+
+    def _membership_lines(self, now_ms: int) -> list[bytes]:
+        """One's own record when it is due, and the list of members when somebody joins or is struck off."""
+        lines: list[bytes] = []
+        if self._renewal_due(now_ms):
+            self._renewed_ms = now_ms
+            self._record = msgspec.structs.replace(self._record, renewals=self._record.renewals + 1)
+            lines += (put_line(f"replica-{self._me}"), msgspec.json.encode(self._record))
+        limit_ms = self._settings.lease_ms * _STRUCK_OFF_AFTER_LEASES
+        dead = [name for name in self._members if name != self._me and self._silent_ms(name, now_ms) >= limit_ms]
+        members = sorted({*self._members, self._me}.difference(dead))
+        seen = self._seen.get(MEMBERS)
+        if seen is not None and members != sorted(self._members):
+            line = index_line(MEMBERS, seen.version.seq_no, seen.version.primary_term)
+            lines += (line, msgspec.json.encode(Members(replicas=members)))
+            lines += [delete_line(f"replica-{name}") for name in dead]
+        return lines
+
+    def _next(self, lane: str, action: Action) -> LaneLease:
+        lease = self._leases[lane]
         return LaneLease(
-            lane=lease.lane,
+            lane=lane,
             owner=self._me,
-            address=self._address,
+            address=self._record.address,
             epoch=lease.epoch + (action == "take"),
             renewals=lease.renewals + 1,
         )
 
-    def _record_lines(self) -> list[bytes]:
-        self._record = msgspec.structs.replace(self._record, renewals=self._record.renewals + 1)
-        return [put_line(f"replica-{self._me}"), msgspec.json.encode(self._record)]
+    def _lease_lines(self, lane: str, lease: LaneLease) -> list[bytes]:
+        version = self._seen[f"lane-{lane}"].version
+        return [index_line(f"lane-{lane}", version.seq_no, version.primary_term), msgspec.json.encode(lease)]
 
-    def _lease_lines(self, version: Version, lease: LaneLease) -> list[bytes]:
-        return [index_line(f"lane-{lease.lane}", version.seq_no, version.primary_term), msgspec.json.encode(lease)]
-
-    def _read_answer(
-        self, seen: Observation, action: Literal["renew", "take"], lease: LaneLease, item: BulkItem, sent_ms: int
-    ) -> None:
+    def _read_answer(self, lane: str, action: Action, lease: LaneLease, item: BulkItem, sent_ms: int) -> None:
         if item.version is None:
-            log.info("control.lease_not_written", lane=lease.lane, action=action, status=item.status)
+            log.info("control.lease_not_written", lane=lane, action=action, status=item.status)
             return
-        self._observed[lease.lane] = Observation(lease, item.version, sent_ms)
+        self._seen[f"lane-{lane}"] = Seen(msgspec.json.encode(lease), item.version, sent_ms)
+        self._leases[lane] = lease
         trusted_until_ms = sent_ms + int(self._settings.lease_ms * _TRUSTED_SHARE)
         if action == "renew":
-            self._on_renewed(lease.lane, trusted_until_ms)
+            self._on_renewed(lane, trusted_until_ms)
         else:
-            self._mine.add(lease.lane)
+            self._mine.add(lane)
             self._on_taken(lease, trusted_until_ms)
 
-    def _lose(self, lane: str) -> None:
-        self._mine.discard(lane)
-        self._on_lost(lane)
+    def _decoded(self, id: str, kind: type[Document]) -> Document | None:
+        seen = self._seen.get(id)
+        return None if seen is None else msgspec.json.decode(seen.source, type=kind)

@@ -109,8 +109,9 @@ async def scheduler(
     seed: int = 1,
     clock: VirtualClock | None = None,
     store: ModelStore | None = None,
+    owning: bool = True,
 ) -> AsyncIterator[Scheduler]:
-    """A replica that owns the lane; its end is orderly unless the test abandons it."""
+    """A replica, once it owns a lane (or at once, if not `owning`); its end is orderly unless the test abandons it."""
     store = store or ModelStore(cluster, latency_s=lambda: ROUND_TRIP_S / 2)
     async with replica_on(
         store,
@@ -120,7 +121,8 @@ async def scheduler(
         metrics=Metrics(),
         replica_id=replica_id,
     ) as replica:
-        await until_ready(replica)
+        if owning:
+            await until_ready(replica)
         yield Scheduler(replica, store)
 
 

@@ -3,7 +3,6 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from leasehold.core.ids import LeaseName, lane_of, new_instance_id, parse_step_id, step_id
 
 
@@ -14,7 +13,9 @@ def test_ids_of_a_lane_sort_by_time_and_name_their_lane() -> None:
     assert {lane_of(id) for id in ids} == {"03"}
 
 
-@pytest.mark.parametrize("text", ["", "03", "03-", "03-xyz", "../03", "03-" + "0" * 27, "x3-" + "0" * 28, "3-" + "0" * 28])
+@pytest.mark.parametrize(
+    "text", ["", "03", "03-", "03-xyz", "../03", "03-" + "0" * 27, "x3-" + "0" * 28, "3-" + "0" * 28]
+)
 def test_what_is_no_instance_id_names_no_lane(text: str) -> None:
     assert lane_of(text) is None
 
