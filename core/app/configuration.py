@@ -104,6 +104,11 @@ def _relations(settings: Settings) -> list[tuple[Place, bool, str]]:
             f"at most a third of lanes.lease_ms, which is {lanes.lease_ms}",
         ),
         (
+            ("lanes", "observe_every_ms"),
+            lanes.observe_every_ms <= lanes.renew_every_ms,
+            f"at most lanes.renew_every_ms, which is {lanes.renew_every_ms}",
+        ),
+        (
             ("commit", "backoff_initial_ms"),
             commit.backoff_initial_ms <= commit.backoff_max_ms,
             f"at most commit.backoff_max_ms, which is {commit.backoff_max_ms}",

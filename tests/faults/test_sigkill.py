@@ -1,4 +1,4 @@
-"""The replica is killed at any moment and started again: nothing acknowledged is lost, no completed attempt repeated."""
+"""The replica is killed at any moment and started again: nothing acknowledged is lost, nothing done is repeated."""
 
 from __future__ import annotations
 
@@ -87,7 +87,11 @@ async def rows(session: aiohttp.ClientSession, url: str, index: str) -> list[dic
 async def test_a_killed_replica_loses_nothing_and_repeats_no_completed_attempt(
     elasticsearch_url: str, index_prefix: str, tmp_path: Path
 ) -> None:
-    settings = {"LEASEHOLD_LANES_LEASE_MS": "900", "LEASEHOLD_LANES_RENEW_EVERY_MS": "300"}
+    settings = {
+        "LEASEHOLD_LANES_LEASE_MS": "900",
+        "LEASEHOLD_LANES_RENEW_EVERY_MS": "300",
+        "LEASEHOLD_LANES_OBSERVE_EVERY_MS": "100",
+    }
     served = Served(elasticsearch_url, index_prefix, tmp_path / "serve.log", **settings)
     ledger = Ledger()
     async with served, calling(served.url) as caller, aiohttp.ClientSession() as session:
