@@ -170,7 +170,7 @@ class Catalog:
         try:
             definitions = load(source, origin=name)
         except DefinitionError as error:
-            raise InvalidRequest(str(error), wire_violations(error.violations)) from error
+            raise InvalidRequest(error.summary, wire_violations(error.violations)) from error
         if len(definitions) != 1:
             raise InvalidRequest(f"found {len(definitions)} definitions; a PUT takes exactly one")
         if definitions[0].name != name:

@@ -73,6 +73,7 @@ def problem_of(error: LeaseholdError) -> Problem:
 
 _WORDS: tuple[tuple[type[LeaseholdError], str], ...] = (
     (NotFound, "not-found"),
+    (InvalidRequest, "unprocessable"),
     (PayloadTooLarge, "payload-too-large"),
     (Conflict, "conflict"),
     (LeaseLost, "lease-lost"),
@@ -85,8 +86,6 @@ _WORDS: tuple[tuple[type[LeaseholdError], str], ...] = (
 
 
 def _word_of(error: LeaseholdError) -> str:
-    if isinstance(error, InvalidRequest):
-        return "unprocessable" if error.violations else "invalid-request"
     for kind, word in _WORDS:
         if isinstance(error, kind):
             return word

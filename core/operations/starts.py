@@ -144,7 +144,7 @@ class Starts:
         try:
             return compiled.definition.check_params(body.params)
         except InputsError as error:
-            raise InvalidRequest(str(error), wire_violations(error.violations)) from error
+            raise InvalidRequest(error.summary, wire_violations(error.violations)) from error
 
     def _encoded(self, what: str, value: object) -> bytes:
         encoded = codec.encode_json(value)

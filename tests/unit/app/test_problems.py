@@ -10,7 +10,7 @@ from leasehold.core.problems import KINDS, TYPE_PREFIX, problem, problem_of
 
 EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.NotFound("workflow", "triage"), 404, "not-found"),
-    (errors.InvalidRequest("two steps wait; name one"), 400, "invalid-request"),
+    (errors.InvalidRequest("two steps wait; name one"), 422, "unprocessable"),
     (errors.InvalidRequest("1 input is wrong", [Violation("inputs.n", "too large")]), 422, "unprocessable"),
     (errors.PayloadTooLarge("the result", 300_000, 262_144), 413, "payload-too-large"),
     (errors.Conflict("another request under that key"), 409, "conflict"),
