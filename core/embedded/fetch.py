@@ -33,10 +33,10 @@ def fetch(archive: ServerArchive, cache: Path, progress: Progress) -> BufferedRe
     Raises EmbeddedError without network, room or permission, and if what was downloaded is not what was pinned.
     """
     kept = cache / f"{archive.name}.zip"
-    found = _open_checked(kept, archive)
-    if found is not None:
-        return found
     with one_sentence("downloading Elasticsearch", cache, CACHE_SETTING):
+        found = _open_checked(kept, archive)
+        if found is not None:
+            return found
         cache.mkdir(parents=True, exist_ok=True)
         with exclusive(cache / "fetch.lock", progress):
             found = _open_checked(kept, archive)

@@ -22,6 +22,7 @@ from .progress import Progress
 CACHE_SETTING = "LEASEHOLD_CACHE"
 TEMPORARY_SETTING = "TMPDIR"
 _LOCK_INTERVAL_S = 0.2
+_TEMPORARY = Path("/tmp")  # noqa: S108 (what is made there is private)
 _PERSISTENT_TEMPORARY = Path("/var/tmp")  # noqa: S108 (checked by `_objection` before use)
 
 
@@ -60,18 +61,26 @@ def installation_folder(cache: Path, account: Account | None) -> Path:
 
 
 def private_folder(account: Account | None) -> Path:
-    """A new empty folder for one run, owned by `account`, entered by nobody else."""
+    """A new empty folder for one run, owned by `account` and entered by nobody else; in `TMPDIR` if that suits."""
     named = os.environ.get(TEMPORARY_SETTING)
-    base = Path(named) if named else _PERSISTENT_TEMPORARY
-    usable = (
-        base.is_dir() and os.access(base, os.W_OK | os.X_OK) and (account is None or account.may_enter(base.resolve()))
-    )
-    base = base if usable else Path(tempfile.gettempdir())
+    bases = [Path(named)] if named else []
+    bases += [_PERSISTENT_TEMPORARY, Path(tempfile.gettempdir()), _TEMPORARY]
+    base = next((base.resolve() for base in bases if _can_hold_a_run(base, account)), None)
+    if base is None:
+        raise EmbeddedError(
+            f"none of {', '.join(map(str, bases))} can be written to; set {TEMPORARY_SETTING} to one that can"
+        )
     with one_sentence("making a private folder", base, TEMPORARY_SETTING):
-        folder = Path(tempfile.mkdtemp(prefix="leasehold-es-", dir=base)).resolve()
+        folder = Path(tempfile.mkdtemp(prefix="leasehold-es-", dir=base))
         if account is not None:
             os.chown(folder, account.uid, account.gid)
         return folder
+
+
+def _can_hold_a_run(base: Path, account: Account | None) -> bool:
+    if not base.is_dir() or not os.access(base, os.W_OK | os.X_OK):
+        return False
+    return account is None or account.may_enter(base.resolve())
 
 
 def require_space(folder: Path, needed_bytes: int, what: str, setting: str) -> None:
