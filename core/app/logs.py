@@ -15,7 +15,7 @@ from structlog.typing import Processor
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-# Libraries that say at INFO what is of no use to an operator: every request to Elasticsearch.
+# What these libraries say below ERROR, every request and every lost connection, is said again by those who call them.
 _TALKATIVE = ("elastic_transport", "elasticsearch", "asyncio", "aiohttp")
 
 
@@ -47,4 +47,4 @@ def configure_logs(log_format: Literal["console", "json"], log_level: str, *, st
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+        logging.getLogger(name).setLevel(max(level, logging.ERROR))

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ....claim.errors import ClaimError
 from ...errors import LeaseholdError
 
 
@@ -21,6 +22,6 @@ class SentenceGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except LeaseholdError as error:
+        except (LeaseholdError, ClaimError) as error:
             sys.stderr.write(f"leasehold: {error}\n")
             raise typer.Exit(1) from None

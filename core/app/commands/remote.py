@@ -1,26 +1,29 @@
-"""Talking to a running server, one request a command."""
+"""Talking to a running server, one question a command, with the claim client's way of reaching it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from random import Random
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import typer
 
+from ....claim.errors import ClaimError, OutcomeUnknown, Refused, Unavailable
+from ....claim.transport import Addresses, AiohttpExchange, Caller, Outgoing, decoded
 from ....claim.wire import Problem
 from .failures import CommandFailed
 
 T = TypeVar("T")
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
-_TIMEOUT_S = 60.0
+_ANSWER_WITHIN_S = 60.0
+_GIVE_UP_AFTER_S = 2.0
 
 ServerOption = Annotated[
-    str, typer.Option("--server", envvar="LEASEHOLD_SERVER", help="Address of a server.", show_default=True)
+    str, typer.Option("--server", envvar="LEASEHOLD_SERVER", help="Address of a server; several: separated by commas.")
 ]
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", envvar="LEASEHOLD_TENANT", help="The tenant to act for (development mode).")
@@ -32,15 +35,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's ans
 
 
 class Remote:
-    """One server, as one tenant and space sees it."""
+    """One installation, as one tenant and space sees it."""
 
-    def __init__(self, server: str, tenant: str | None = None, space: str | None = None) -> None:
-        self._server = server.rstrip("/")
-        self._headers = {"Accept": "application/json"}
-        if tenant is not None:
-            self._headers["X-Leasehold-Tenant"] = tenant
-        if space is not None:
-            self._headers["X-Leasehold-Space"] = space
+    def __init__(self, servers: str, tenant: str | None = None, space: str | None = None) -> None:
+        self._urls = [_address(url) for url in servers.split(",") if url.strip()]
+        headers = {"X-Leasehold-Tenant": tenant, "X-Leasehold-Space": space}
+        self._headers = {name: value for name, value in headers.items() if value is not None}
 
     def ask(
         self,
@@ -53,40 +53,37 @@ class Remote:
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> T:
-        """The answer's body as `kind`; None where it has none. Raises: CommandFailed, with the server's own words."""
-        headers = {**self._headers, **({"Content-Type": content_type} if body is not None else {}), **(headers or {})}
-        answer = asyncio.run(self._send(method, path, query or {}, headers, body))
-        if not answer:
-            return msgspec.convert(None, kind)
-        try:
-            return msgspec.json.decode(answer, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise CommandFailed(f"{self._server} answers, but not as a Leasehold server does") from None
+        """The answer's body as `kind`; None where it has none. Raises: CommandFailed, with the server's own words.
 
-    async def _send(
-        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None
-    ) -> bytes:
+        A POST is sent again only if it can't have taken effect, or its headers hold an idempotency key.
+        """
+        repeatable = method != "POST" or "Idempotency-Key" in (headers or {})
+        outgoing = Outgoing(method, path, repeatable, query or {}, headers or {}, body, content_type)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
-                session.request(method, self._server + path, params=query, headers=headers, data=body) as response,
-            ):
-                answer = await response.read()
-                if response.status >= 400:
-                    raise CommandFailed(_refusal(response.status, answer))
-                return answer
-        except aiohttp.InvalidURL:
-            raise CommandFailed(f"the server's address {self._server} is no URL; write http://host:port") from None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise CommandFailed(
-                f"no answer from {self._server} ({error or type(error).__name__}); start a server with `leasehold"
-                " serve`, or name another with --server or LEASEHOLD_SERVER"
-            ) from None
+            return asyncio.run(self._send(outgoing, kind))
+        except Refused as error:
+            raise CommandFailed(_words(error.problem)) from None
+        except Unavailable as error:
+            raise CommandFailed(f"{error}{'' if error.problem else _WAY_OUT}") from None
+        except OutcomeUnknown as error:
+            raise CommandFailed(f"{error}; look before you repeat it") from None
+        except (ClaimError, ValueError) as error:
+            raise CommandFailed(str(error)) from None
+
+    async def _send(self, outgoing: Outgoing, kind: type[T]) -> T:
+        addresses = Addresses(self._urls, Random())  # noqa: S311  jitter needs no secrecy
+        async with AiohttpExchange() as exchange:
+            caller = Caller(addresses, exchange, headers=self._headers)
+            answered = await caller.send(outgoing, answer_within_s=_ANSWER_WITHIN_S, give_up_after_s=_GIVE_UP_AFTER_S)
+        return decoded(answered, kind) if answered.body else msgspec.convert(None, kind)
+
+
+_WAY_OUT = "; start a server with `leasehold serve`, or name another with --server or LEASEHOLD_SERVER"
 
 
 def segment(text: str) -> str:
-    """`text` as one segment of a path."""
-    return quote(text, safe="")
+    """`text` as one segment of a path, dots included: `..` must not climb."""
+    return quote(text, safe="").replace(".", "%2E") if text in (".", "..") else quote(text, safe="~:")
 
 
 def printed(value: Any) -> str:
@@ -94,14 +91,18 @@ def printed(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def _refusal(status: int, answer: bytes) -> str:
-    try:
-        problem = msgspec.json.decode(answer, type=Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return f"the server answered {status}"
+def _address(url: str) -> str:
+    url = url.strip().rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise CommandFailed(f"the server's address is {url!r}; write http://host:port")
+    return url
+
+
+def _words(problem: Problem) -> str:
+    """A problem's sentence, and a line for each violation that it does not tell already."""
     lines = [problem.detail or problem.title]
     for violation in problem.violations:
-        if violation.message and violation.message not in problem.detail:
-            place = f"{violation.line}:{violation.column}: " if violation.line else ""
+        if violation.message not in problem.detail:
+            place = f"line {violation.line}, column {violation.column}: " if violation.line else ""
             lines.append(f"  {place}{violation.path}: {violation.message}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import typer
 
 from .... import __version__
 from . import instances, workflows
+from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .serve import serve
 
@@ -35,5 +36,6 @@ def root(
 
 
 app.command()(serve)
+app.command()(elasticsearch)
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(instances.app, name="instances")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .missing import needs
+from ....claim.errors import needs
 
 
 def serve(
@@ -30,7 +30,7 @@ def serve(
 
     Settings come from the file, then LEASEHOLD_* variables (LEASEHOLD_ES_URL, LEASEHOLD_PORT, ...), then options.
     """
-    with needs("server"):
+    with needs("server", "a scheduler"):
         from ..configuration import load_settings
         from ..logs import configure_logs
     settings = load_settings(
@@ -46,6 +46,6 @@ def serve(
         },
     )
     configure_logs(settings.server.log_format, settings.server.log_level)
-    with needs("server"):
+    with needs("server", "a scheduler"):
         from ..serve import serve as serve_until_stopped
     asyncio.run(serve_until_stopped(settings))

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ....claim.errors import needs
 from ....claim.wire import DefinitionList, DefinitionStored, DefinitionView
 from .failures import CommandFailed, SentenceGroup
-from .missing import needs
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def validate(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors."""
-    with needs("server"):
+    with needs("server", "this command"):
         from ....definitions import json_schema
     typer.echo(printed(json_schema()))
 
@@ -141,7 +141,7 @@ def delete(
 
 def _load(path: Path) -> list[Definition] | DefinitionError:
     """The definitions of a file, or what is wrong with them. Raises: CommandFailed when the file can't be read."""
-    with needs("server"):
+    with needs("server", "this command"):
         from ....definitions import DefinitionError, load
     try:
         source = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
