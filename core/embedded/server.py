@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .account import server_account
+from .account import Account, server_account
 from .archive import PINNED, ServerArchive
 from .diagnosis import keep, sentence_of
 from .errors import EmbeddedError, one_sentence
@@ -70,7 +70,7 @@ class EmbeddedElasticsearch:
             more=settings or {},
         )
         self._heap_mb = heap_mb
-        self._durable_folder = durable_folder
+        self._durable_folder = durable_folder.absolute() if durable_folder else None
         self._start_limit_s = start_limit_s
         self._archive = archive
         self._progress = Progress(progress)
@@ -174,6 +174,7 @@ class EmbeddedElasticsearch:
 
     def _launch(self, installation: Installation) -> None:
         account = server_account()
+        self._require_durable_folder(account)
         folder = private_folder(account)
         layout = self._layout = Layout(folder, self._durable_folder or folder / "shards")
         with one_sentence("preparing Elasticsearch", folder, TEMPORARY_SETTING):
@@ -196,6 +197,13 @@ class EmbeddedElasticsearch:
                 f"the server needs bash, and as root the right to become uid {account.uid if account else os.geteuid()}"
             )
         self._pid = answer["pid"]
+
+    def _require_durable_folder(self, account: Account | None) -> None:
+        above = None if self._durable_folder is None else self._durable_folder.parent
+        if above is not None and account is not None and above.is_dir() and not account.may_enter(above):
+            raise EmbeddedError(
+                f"as root the server runs as uid {account.uid}, which can't enter {above}; keep shards elsewhere"
+            )
 
     def _wait_until_ready(self) -> int:
         """The port, once the cluster is formed and answers."""
