@@ -13,14 +13,15 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from leasehold.core.settings import LimitSettings
 
 from tests.kit.answering import answering_replica
 
 pytestmark = pytest.mark.elasticsearch
 
 SEED = 3
-MAX_EXAMPLES = 12
-MAX_TIME_S = 40
+MAX_EXAMPLES = 8
+MAX_TIME_S = 30
 
 CONFIGURATION = """\
 seed = {seed}
@@ -37,10 +38,11 @@ expected-statuses = ["2xx", "4xx"]
 """
 
 DEFINITION = """\
-name: "0"
+name: hello
 version: 1
 steps:
-  - {name: only, executor: "0", input: "{{ inputs }}"}
+  - {name: ask, executor: es-query, requires_approval: true}
+  - {name: only, executor: es-query, depends_on: []}
 """
 
 
@@ -49,7 +51,7 @@ async def test_the_server_does_what_its_openapi_document_says(
 ) -> None:
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.format(seed=SEED, max_examples=MAX_EXAMPLES), encoding="utf-8")
-    async with answering_replica(elasticsearch_url, index_prefix) as served:
+    async with answering_replica(elasticsearch_url, index_prefix, LimitSettings(wait_max_ms=200)) as served:
         await _store_definition(served.url)
         code, output = await _schemathesis(
             "--config-file", str(configuration), "run", f"{served.url}/openapi.json",
@@ -60,11 +62,11 @@ async def test_the_server_does_what_its_openapi_document_says(
 
 
 async def _store_definition(url: str) -> None:
-    """A workflow that generated names hit now and then, so that starts and claims succeed too."""
+    """The workflow that the document's examples name, so that starts, claims and what follows from them succeed too."""
     async with (
         aiohttp.ClientSession() as session,
         session.put(
-            f"{url}/_workflows/0", data=DEFINITION.encode(), headers={"Content-Type": "application/yaml"}
+            f"{url}/_workflows/hello", data=DEFINITION.encode(), headers={"Content-Type": "application/yaml"}
         ) as answer,
     ):
         assert answer.status == 201, await answer.text()

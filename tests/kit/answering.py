@@ -14,7 +14,7 @@ from leasehold.core.app.web.surface import Surface
 from leasehold.core.es import connect
 from leasehold.core.metrics import Metrics
 from leasehold.core.replica import Replica, open_replica
-from leasehold.core.settings import LaneSettings, ServerSettings, Settings, StoreSettings
+from leasehold.core.settings import LaneSettings, LimitSettings, ServerSettings, Settings, StoreSettings
 from leasehold.ilm import CURRENT
 
 _ANSWER_WITHIN_S = 20.0
@@ -56,11 +56,14 @@ class Answer(NamedTuple):
 
 
 @asynccontextmanager
-async def answering_replica(elasticsearch_url: str, index_prefix: str) -> AsyncIterator[Answering]:
+async def answering_replica(
+    elasticsearch_url: str, index_prefix: str, limits: LimitSettings | None = None
+) -> AsyncIterator[Answering]:
     """A replica with lanes of its own under `index_prefix`; what it made in Elasticsearch is removed in the end."""
     settings = Settings(
         store=StoreSettings(urls=(elasticsearch_url,), index_prefix=index_prefix),
         lanes=LaneSettings(lanes=2),
+        limits=limits or LimitSettings(),
         server=ServerSettings(port=0),
     )
     metrics = Metrics()

@@ -32,7 +32,7 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     schemas = _Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, routes)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -68,14 +68,14 @@ class _Schemas:
         return self._schemas[kind]
 
 
-def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+def _operation(route: Route, schemas: _Schemas, routes: Sequence[Route]) -> dict[str, Any]:
     fields = ParameterReader(route.parameters, route.path).fields
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.tag],
         "summary": route.summary,
         "parameters": [_parameter(field) for field in fields if not field.hidden],
-        "responses": {str(answer.status): _answer(answer, schemas) for answer in route.answers},
+        "responses": {str(answer.status): _answer(answer, schemas, routes) for answer in route.answers},
     }
     if not route.open:
         operation["parameters"] += [
@@ -118,7 +118,7 @@ def _body(route: Route, schemas: _Schemas) -> dict[str, Any] | None:
     return {"required": route.body_required, "content": {JSON: {"schema": schemas.of(strict(route.body))}}}
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
+def _answer(answer: Answer, schemas: _Schemas, routes: Sequence[Route]) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
     for media_type in answer.media_types:
@@ -132,6 +132,13 @@ def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
             content[media_type] = {"schema": {"type": "object"}}
     if content:
         described["content"] = content
+    if answer.identifies is not None:
+        field, path = answer.identifies
+        described["links"] = {
+            route.name: {"operationId": route.name, "parameters": {"id": f"$response.body#/{field}"}}
+            for route in routes
+            if route.path.startswith(path)
+        }
     return described
 
 

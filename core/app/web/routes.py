@@ -37,12 +37,16 @@ Operation = Callable[[Any, Any, Any, Any], Awaitable[Reply]]
 
 
 class Answer(Struct, frozen=True):
-    """One good answer. Several `kinds` mean: one of them. In media types other than JSON it is text."""
+    """One good answer. Several `kinds` mean: one of them. In media types other than JSON it is text.
+
+    `identifies`: the field that holds the id of what was made, and how the paths of the operations on it begin.
+    """
 
     status: int
     description: str
     kinds: tuple[type[Struct], ...] = ()
     media_types: tuple[str, ...] = ()
+    identifies: tuple[str, str] | None = None
 
 
 class Route(Struct, frozen=True):
@@ -67,8 +71,12 @@ class Route(Struct, frozen=True):
     open: bool = False
 
 
-def _json(status: int, description: str, *kinds: type[Struct]) -> Answer:
-    return Answer(status, description, kinds, (JSON,))
+def _json(status: int, description: str, *kinds: type[Struct], identifies: tuple[str, str] | None = None) -> Answer:
+    return Answer(status, description, kinds, (JSON,), identifies)
+
+
+_AN_INSTANCE = ("instance_id", "/_workflows/_instances/{id}")
+_A_LEASE = ("step_id", "/_workflows/_steps/{id}")
 
 
 _NO_CONTENT = Answer(204, "Done; there is nothing to say.")
@@ -107,8 +115,8 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/_workflows/{name}/_start", "start", "instances", "Start an instance, once for each idempotency key.",
         on_instances.start,
         (
-            _json(201, "Started.", StartAnswer),
-            _json(200, "The key had started this instance before.", StartAnswer),
+            _json(201, "Started.", StartAnswer, identifies=_AN_INSTANCE),
+            _json(200, "The key had started this instance before.", StartAnswer, identifies=_AN_INSTANCE),
         ),
         (403, 404, 409, 422, 429), on_instances.StartParameters, StartBody,
     ),
@@ -121,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/_workflows/_steps/_claim", "claim", "steps", "Lease ready steps, waiting for a first one.",
         on_steps.claim,
         (
-            _json(200, "A step; with `max`, a list of steps.", ClaimedStep, ClaimedSteps),
+            _json(200, "A step; with `max`, a list of steps.", ClaimedStep, ClaimedSteps, identifies=_A_LEASE),
             Answer(204, "Nothing came within `wait`."),
         ),
         (403, 422, 429), on_steps.ClaimParameters,
