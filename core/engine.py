@@ -15,7 +15,7 @@ import structlog
 from ..ilm import IndexNames
 from .catalog import Catalog
 from .change_feed import StatsFeed
-from .errors import LeaseholdError, StoreError, Unavailable
+from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
 from .lanes.control import Control, LaneLease
@@ -76,6 +76,7 @@ class Engine:
             store=store,
             names=names,
             clock=clock,
+            random=random,
             settings=settings.lanes,
             replica_id=replica_id,
             address=address,
@@ -132,23 +133,33 @@ class Engine:
             asyncio.get_running_loop().call_soon(self.match)
 
     def lane_for_start(self) -> Lane:
-        """The lane that a new instance goes to: an open one of this replica's. Raises: Unavailable."""
+        """The lane that a new instance goes to: an open one of this replica's. Raises: NotOwner."""
         lanes = [lane for lane in self.lanes.values() if lane.open]
         if not lanes:
-            raise Unavailable("this replica owns no lane yet", retry_after_s=self.settings.lanes.renew_every_ms / 1_000)
+            others = [lease for lease in self.control.leases if self._elsewhere(lease)]
+            lease = others[self.random.randrange(len(others))] if others else LaneLease(lane="of any kind")
+            raise NotOwner(lease.lane, lease.address)
         return lanes[self.random.randrange(len(lanes))]
 
     def lane_of(self, instance_id: str) -> Lane | None:
-        """The open lane that holds the instance; None where the id names none. Raises: Unavailable (not owned here)."""
+        """The open lane that holds the instance; None where the id names none. Raises: NotOwner."""
         name = lane_of(instance_id)
         if name is None:
             return None
         lane = self.lanes.get(name)
         if lane is None or not lane.open:
-            if self.control.lease(name) is not None:
-                raise Unavailable(f"lane {name} has no owner here for the moment")
-            return None
+            lease = self.control.lease(name)
+            if lease is None:
+                return None
+            raise NotOwner(name, lease.address if self._elsewhere(lease) else None)
         return lane
+
+    def other_addresses(self) -> list[str]:
+        """Where the other replicas that own lanes answer."""
+        return sorted({lease.address for lease in self.control.leases if self._elsewhere(lease) and lease.address})
+
+    def _elsewhere(self, lease: LaneLease) -> bool:
+        return lease.owner is not None and lease.owner != self.replica_id
 
     def reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
         """Another writer changed the document: start again from it."""

@@ -70,6 +70,15 @@ class Unavailable(LeaseholdError):
         self.retry_after_s = retry_after_s
 
 
+class NotOwner(Unavailable):
+    """Another replica owns the lane; `address` is where it answers, None while nobody owns it."""
+
+    def __init__(self, lane: str, address: str | None) -> None:
+        where = "has no owner for the moment" if address is None else f"is at {address}"
+        super().__init__(f"lane {lane} {where}")
+        self.address = address
+
+
 class QuotaExceeded(LeaseholdError):
     """Admission is closed for now: a quota by name, or backpressure. 429."""
 

@@ -21,6 +21,7 @@ from .errors import (
     StoreUnavailable,
     Unavailable,
 )
+from .peers import Relayed
 
 TYPE_PREFIX = "urn:leasehold:problem:"
 
@@ -54,6 +55,8 @@ def problem(word: str, detail: str, status: int | None = None) -> Problem:
 
 def problem_of(error: LeaseholdError) -> Problem:
     """The problem document that says what `error` says. An unmapped one is an `internal-error` without its words."""
+    if isinstance(error, Relayed):
+        return error.problem
     word = _word_of(error)
     status, title = KINDS[word]
     retry_after_s = error.retry_after_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random, SystemRandom
 
@@ -35,10 +35,12 @@ from .es import connect
 from .lanes.control import LaneLease
 from .metrics import Metrics
 from .operations.claims import Claims
+from .operations.for_peers import PeerService
 from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
+from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
 from .ports import Clock, Store
 from .principal import Principal
 from .settings import Settings
@@ -73,13 +75,14 @@ class Replica:
     An answer means that its effect stands in Elasticsearch.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, peers: Peers) -> None:
         self._engine = engine
         self._reads = Reads(engine)
-        self._starts = Starts(engine, self._reads)
-        self._claims = Claims(engine)
-        self._reports = Reports(engine, self._reads)
-        self._steering = Steering(engine, self._reads)
+        self._starts = Starts(engine, self._reads, peers)
+        self._claims = Claims(engine, peers)
+        self._reports = Reports(engine, self._reads, peers)
+        self._steering = Steering(engine, self._reads, peers)
+        self._for_peers = PeerService(engine, self._reads, self._claims)
         engine.serve_claims = self._claims.match
 
     async def put_definition(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
@@ -164,6 +167,10 @@ class Replica:
         """Complete, fail, renew or release many, in one group write a lane; each has its own result."""
         return await self._reports.report_many(principal, reports)
 
+    async def release_all(self, principal: Principal, steps: Sequence[ClaimedStep]) -> None:
+        """Give back leases whose answer could not be delivered. Leases that have ended meanwhile are no error."""
+        await self.report_many(principal, [StepReport(step.step_id, "release") for step in steps])
+
     async def instance(self, principal: Principal, instance_id: str) -> InstanceView:
         """The instance as the store holds it, live or finished. Raises: NotFound."""
         return await self._reads.view(principal, instance_id)
@@ -206,6 +213,15 @@ class Replica:
         """Whether this replica owns a lane and may answer: what `/readyz` says."""
         return any(lane.open for lane in self._engine.lanes.values())
 
+    async def answer_peer(self, request: AnyPeerRequest) -> PeerAnswer:
+        """Do what another replica asks, in this one's lanes only; what goes wrong is answered as a problem."""
+        return await self._for_peers.answer(request)
+
+    @property
+    def peer_secret(self) -> str:
+        """What a request must hold to count as a replica's: all replicas of an installation know it."""
+        return self._engine.control.peer_secret
+
     def stop_claims(self) -> None:
         """Answer every waiting claim with nothing: the replica is going away."""
         self._claims.close()
@@ -232,7 +248,11 @@ def _acknowledged(answer: Acknowledged | HeartbeatAnswer) -> Acknowledged:
 
 @asynccontextmanager
 async def open_replica(
-    settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+    peers: Peers | None = None,
 ) -> AsyncIterator[Replica]:
     """A replica on the cluster that the settings name: indices made, lanes taken as far as they are free.
 
@@ -247,13 +267,21 @@ async def open_replica(
             random=SystemRandom(),
             metrics=metrics or Metrics(),
             replica_id=secrets.token_hex(6),
+            peers=peers or NoPeers(),
         ) as replica:
             yield replica
 
 
 @asynccontextmanager
 async def replica_on(
-    store: Store, settings: Settings, *, clock: Clock, random: Random, metrics: Metrics, replica_id: str
+    store: Store,
+    settings: Settings,
+    *,
+    clock: Clock,
+    random: Random,
+    metrics: Metrics,
+    replica_id: str,
+    peers: Peers,
 ) -> AsyncIterator[Replica]:
     """A replica on a store whose indices stand; clock, chance and name are the caller's. Raises: StoreError."""
     engine = Engine(
@@ -266,7 +294,7 @@ async def replica_on(
         replica_id=replica_id,
         address=f"http://{settings.server.host}:{settings.server.port}",
     )
-    replica = Replica(engine)
+    replica = Replica(engine, peers)
     await engine.open()
     try:
         yield replica

@@ -26,6 +26,7 @@ from ..metrics import Metrics
 from ..replica import Replica, open_replica
 from ..settings import ServerSettings, Settings
 from .authentication import check_exposure
+from .peers import HttpPeers, http_peers
 from .web.server import HttpServer, HttpSurface
 from .web.surface import Surface
 
@@ -121,7 +122,14 @@ def _bind_failure(server: ServerSettings, error: OSError) -> str:
 @asynccontextmanager
 async def _replica(settings: Settings, metrics: Metrics) -> AsyncIterator[Replica]:
     """`open_replica`, with what can go wrong at the start said in one sentence."""
-    opening = open_replica(settings, metrics=metrics)
+    async with http_peers() as peers, _opened(settings, metrics, peers) as replica:
+        peers.secret = replica.peer_secret
+        yield replica
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, metrics: Metrics, peers: HttpPeers) -> AsyncIterator[Replica]:
+    opening = open_replica(settings, metrics=metrics, peers=peers)
     try:
         replica = await opening.__aenter__()
     except IlmError as error:

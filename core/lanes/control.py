@@ -10,6 +10,7 @@ A pass costs one realtime multi-get, and one bulk when there is something to wri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Literal, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 REGISTRY = "lanes"
 MEMBERS = "replicas"
+PEERS = "peers"
 # The share of a lease in which its owner trusts it: the rest covers clocks that run at different speeds.
 _TRUSTED_SHARE = 0.9
 # A replica that has been silent for so many lease times is struck off.
@@ -68,6 +70,13 @@ class Members(Struct, frozen=True, kw_only=True):
     replicas: list[str]
 
 
+class PeerSecret(Struct, frozen=True, kw_only=True):
+    """What replicas show each other: made by the first one, read by whoever may read the control index."""
+
+    kind: Literal["peers"] = "peers"
+    secret: str
+
+
 class Seen(Struct):
     """A document as last seen, and since when (monotonic) it has not changed."""
 
@@ -105,6 +114,7 @@ class Control:
         store: Store,
         names: IndexNames,
         clock: Clock,
+        random: Random,
         settings: LaneSettings,
         replica_id: str,
         address: str,
@@ -116,6 +126,7 @@ class Control:
         self._store = store
         self._index = names.control
         self._clock = clock
+        self._random = random
         self._settings = settings
         self._me = replica_id
         self._on_taken = on_taken
@@ -129,6 +140,7 @@ class Control:
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
         self._renewed_ms: int | None = None
         self._signed_off = False
+        self.peer_secret = ""
 
     @property
     def leases(self) -> list[LaneLease]:
@@ -150,9 +162,13 @@ class Control:
         for lane in await self._registered_lanes():
             lines += (create_line(f"lane-{lane}"), msgspec.json.encode(LaneLease(lane=lane)))
         lines += (create_line(MEMBERS), msgspec.json.encode(Members(replicas=[])))
+        lines += (create_line(PEERS), msgspec.json.encode(PeerSecret(secret=f"{self._random.getrandbits(256):064x}")))
         for item in await self._store.bulk(lines, index=self._index):
             if item.status not in (201, 409):
                 raise StoreError(f"could not register {item.id}: {item.status} {item.error_reason}")
+        stored = await self._store.get(self._index, PEERS)
+        if stored is not None:
+            self.peer_secret = msgspec.json.decode(stored.source, type=PeerSecret).secret
 
     async def pass_once(self) -> None:
         """Look at every lease, then renew, take and hand over what is due. Raises: StoreError."""

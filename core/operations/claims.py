@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Coroutine
 
-from ...claim.wire import ClaimedStep
+import structlog
+
+from ...claim.wire import ClaimedStep, StepReport
 from ..engine import Engine
+from ..errors import LeaseholdError
 from ..ids import step_id
 from ..lanes.ready_queue import ReadyStep, Waiter
 from ..lanes.resident import Resident
@@ -14,7 +18,10 @@ from ..lanes.tickets import Ticket
 from ..machine import plain, with_values
 from ..machine.events import Released
 from ..machine.state import StepStatus
+from ..peers import ClaimAt, LeaveAt, Peers, ReportAt
 from ..principal import EVERY_TENANT, Principal
+
+log = structlog.get_logger(__name__)
 
 # A retry under the same request id gets the same leases for this long, as far as there is room.
 _REMEMBER_S = 10.0
@@ -26,12 +33,34 @@ _RETRY_GRACE_S = 2.0
 class _Claim:
     """One claim under way. `done` holds the steps, once they are leased; `askers` counts who listens."""
 
-    __slots__ = ("answered", "askers", "done", "key", "lease_ms", "timer", "until_s", "waiter", "worker")
+    __slots__ = (
+        "answered",
+        "asked",
+        "askers",
+        "done",
+        "key",
+        "lease_ms",
+        "principal",
+        "timer",
+        "until_s",
+        "waiter",
+        "worker",
+    )
 
-    def __init__(self, key: tuple[str, str] | None, waiter: Waiter, lease_ms: int, wait_ms: int, worker: str) -> None:
+    def __init__(
+        self,
+        key: tuple[str, str] | None,
+        principal: Principal,
+        waiter: Waiter,
+        lease_ms: int,
+        wait_ms: int,
+        worker: str,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.key = key
+        self.principal = principal
         self.waiter = waiter
+        self.asked: dict[str, str] = {}
         self.lease_ms = lease_ms
         self.worker = worker
         self.until_s = loop.time() + wait_ms / 1_000
@@ -44,8 +73,11 @@ class _Claim:
 class Claims:
     """One replica's claims. `match` pairs what became ready with who waits, just before a lane writes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, peers: Peers) -> None:
         self._engine = engine
+        self._peers = peers
+        self._for_peers: dict[str, _Claim] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._recent: OrderedDict[tuple[str, str], _Claim] = OrderedDict()
         self._waiting: set[_Claim] = set()
         self._closed = False
@@ -65,12 +97,31 @@ class Claims:
         key = None if request_id is None else (f"{principal.tenant}\0{principal.name}", request_id)
         claim = None if key is None else self._recent.get(key)
         if claim is None:
-            tenant = None if principal.tenant == EVERY_TENANT else principal.tenant
-            waiter = Waiter(capabilities, tenant, max_steps)
-            claim = waiter.tag = _Claim(key, waiter, lease_ms, wait_ms, worker or principal.name)
+            waiter = Waiter(capabilities, _tenant(principal), max_steps)
+            claim = waiter.tag = _Claim(key, principal, waiter, lease_ms, wait_ms, worker or principal.name)
             self._remember(claim)
             self._seek(claim)
+            if claim in self._waiting:
+                self._ask_peers(claim)
         return await self._listen(claim)
+
+    async def claim_for_peer(self, request: ClaimAt) -> list[ClaimedStep]:
+        """A peer's executors wait: lease from this replica's lanes only, until the peer leaves or its time is over."""
+        principal = request.principal
+        waiter = Waiter(request.capabilities, _tenant(principal), request.max_steps)
+        claim = waiter.tag = _Claim(None, principal, waiter, request.lease_ms, request.wait_ms, request.worker)
+        self._for_peers[request.ask_id] = claim
+        try:
+            self._seek(claim)
+            return await self._listen(claim)
+        finally:
+            del self._for_peers[request.ask_id]
+
+    def leave_for_peer(self, ask_id: str) -> None:
+        """End a peer's wait. What it has been leased already is its answer all the same."""
+        claim = self._for_peers.get(ask_id)
+        if claim is not None and claim in self._waiting:
+            self._time_out(claim)
 
     def match(self) -> None:
         """Lease what became ready to the claims that wait for it."""
@@ -169,8 +220,56 @@ class Claims:
         self._stop_waiting(claim)
         self._finish(claim, [])
 
+    def _ask_peers(self, claim: _Claim) -> None:
+        """Nothing is ready here: wait at the other replicas as well."""
+        for address in self._engine.other_addresses():
+            ask_id = claim.asked[address] = f"{self._engine.replica_id}-{self._engine.random.getrandbits(64):x}"
+            self._spawn(self._ask(claim, address, ask_id))
+
+    async def _ask(self, claim: _Claim, address: str, ask_id: str) -> None:
+        waiter, loop = claim.waiter, asyncio.get_running_loop()
+        wait_ms = max(0, int((claim.until_s - loop.time()) * 1_000))
+        request = ClaimAt(
+            claim.principal, waiter.capabilities, waiter.max_steps, claim.lease_ms, wait_ms, claim.worker, ask_id
+        )
+        try:
+            steps = (await self._peers.ask(address, request)).steps
+        except LeaseholdError as error:
+            log.info("claims.peer_unavailable", address=address, error=str(error))
+            steps = None
+        claim.asked.pop(address, None)
+        if not steps:
+            return
+        if claim in self._waiting:
+            self._stop_waiting(claim)
+            self._finish(claim, steps)
+        else:
+            await self._give_back(claim, address, steps)
+
+    async def _give_back(self, claim: _Claim, address: str, steps: list[ClaimedStep]) -> None:
+        """Work came from elsewhere first: these leases go back unused."""
+        reports = [StepReport(step.step_id, "release") for step in steps]
+        try:
+            await self._peers.ask(address, ReportAt(claim.principal, reports))
+        except LeaseholdError as error:
+            # Then the leases end by themselves, after their time.
+            log.warning("claims.not_given_back", address=address, steps=len(steps), error=str(error))
+
+    async def _leave(self, claim: _Claim, address: str, ask_id: str) -> None:
+        try:
+            await self._peers.ask(address, LeaveAt(claim.principal, ask_id))
+        except LeaseholdError as error:
+            log.info("claims.peer_unavailable", address=address, error=str(error))
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _stop_waiting(self, claim: _Claim) -> None:
         self._waiting.discard(claim)
+        for address, ask_id in claim.asked.items():
+            self._spawn(self._leave(claim, address, ask_id))
         self._engine.queue.leave(claim.waiter)
         if claim.timer is not None:
             claim.timer.cancel()
@@ -202,3 +301,8 @@ class Claims:
             correlation_id=instance.correlation_id,
             traceparent=instance.traceparent,
         )
+
+
+def _tenant(principal: Principal) -> str | None:
+    """The tenant that a principal's claims are bound to; None for one that works for all."""
+    return None if principal.tenant == EVERY_TENANT else principal.tenant

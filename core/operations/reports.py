@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ...claim.wire import (
     Acknowledged,
     CompleteBody,
@@ -12,7 +14,7 @@ from ...claim.wire import (
     StepReportResult,
 )
 from ..engine import Engine
-from ..errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, PayloadTooLarge, Unavailable
+from ..errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, NotOwner, PayloadTooLarge, Unavailable
 from ..ids import LeaseName, parse_step_id
 from ..lanes import codec
 from ..lanes.lane import Lane
@@ -20,6 +22,7 @@ from ..lanes.resident import Resident
 from ..lanes.tickets import Ticket
 from ..machine.events import AnyEvent, Completed, Failed, Heartbeat, Refused, Released
 from ..machine.state import Instance, StepState, StepStatus
+from ..peers import Peers, Relayed, ReportAt
 from ..principal import Principal
 from ..problems import problem_of
 from .reads import Reads
@@ -30,28 +33,43 @@ Body = CompleteBody | FailBody | HeartbeatBody | None
 class Reports:
     """Completions, failures, heartbeats and releases of this replica's lanes."""
 
-    def __init__(self, engine: Engine, reads: Reads) -> None:
+    def __init__(self, engine: Engine, reads: Reads, peers: Peers) -> None:
         self._engine = engine
         self._reads = reads
+        self._peers = peers
 
     async def report(self, principal: Principal, step_id: str, body: Body) -> Acknowledged | HeartbeatAnswer:
-        """One report; `body` None releases. Raises: LeaseLost; NotFound; PayloadTooLarge; Unavailable."""
+        """One report; `body` None releases. Raises: LeaseLost; NotFound; PayloadTooLarge; Unavailable; Relayed."""
         ticket = Ticket()
-        if not self._submit(principal, step_id, body, ticket, 0):
+        try:
+            submitted = self._submit(principal, step_id, body, ticket, 0)
+        except NotOwner as error:
+            (result,) = await self._relay(principal, [_report_of(step_id, body)], error)
+            return _answer(result)
+        if not submitted:
             return await self._ended(principal, step_id, body)
         answer: Acknowledged | HeartbeatAnswer = await ticket.answer()
         return answer
 
     async def report_many(self, principal: Principal, reports: list[StepReport]) -> list[StepReportResult]:
-        """Many reports, settled together by as few bulks as their lanes allow."""
+        """Many reports, settled together by as few bulks as their lanes allow; others' go to their owners at once."""
         ticket = Ticket(len(reports))
         ended: list[int] = []
+        elsewhere: dict[str, list[int]] = {}
         for slot, report in enumerate(reports):
             try:
                 if not self._submit(principal, report.step_id, _body_of(report), ticket, slot):
                     ended.append(slot)
+            except NotOwner as error:
+                if error.address is None:
+                    ticket.settle(slot, error)
+                else:
+                    elsewhere.setdefault(error.address, []).append(slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
+        async with asyncio.TaskGroup() as group:
+            for address, slots in elsewhere.items():
+                group.create_task(self._relay_many(principal, reports, address, slots, ticket))
         for slot in ended:
             report = reports[slot]
             try:
@@ -60,6 +78,23 @@ class Reports:
                 ticket.settle(slot, error)
         outcomes = await ticket.wait()
         return [_result(report.step_id, outcome) for report, outcome in zip(reports, outcomes, strict=True)]
+
+    async def _relay_many(
+        self, principal: Principal, reports: list[StepReport], address: str, slots: list[int], ticket: Ticket
+    ) -> None:
+        try:
+            answer = await self._peers.ask(address, ReportAt(principal, [reports[slot] for slot in slots]))
+        except LeaseholdError as error:
+            for slot in slots:
+                ticket.settle(slot, error)
+            return
+        for slot, result in zip(slots, answer.reports or [], strict=True):
+            ticket.settle(slot, result)
+
+    async def _relay(self, principal: Principal, reports: list[StepReport], owner: NotOwner) -> list[StepReportResult]:
+        if owner.address is None:
+            raise owner
+        return (await self._peers.ask(owner.address, ReportAt(principal, reports))).reports or []
 
     def _submit(self, principal: Principal, step_id: str, body: Body, ticket: Ticket, slot: int) -> bool:
         """Apply a report to the instance in memory; False when memory does not hold the instance (it has ended)."""
@@ -213,7 +248,31 @@ def _body_of(report: StepReport) -> Body:
     return report.fail
 
 
-def _result(step_id: str, outcome: Acknowledged | HeartbeatAnswer | LeaseholdError) -> StepReportResult:
+def _report_of(step_id: str, body: Body) -> StepReport:
+    """The opposite of `_body_of`."""
+    if isinstance(body, CompleteBody):
+        return StepReport(step_id, "complete", complete=body)
+    if isinstance(body, FailBody):
+        return StepReport(step_id, "fail", fail=body)
+    if isinstance(body, HeartbeatBody):
+        return StepReport(step_id, "heartbeat", heartbeat=body)
+    return StepReport(step_id, "release")
+
+
+def _answer(result: StepReportResult) -> Acknowledged | HeartbeatAnswer:
+    """What an owner answered, as one's own answer. Raises: Relayed."""
+    if result.problem is not None:
+        raise Relayed(result.problem)
+    if result.heartbeat is not None:
+        return result.heartbeat
+    return Acknowledged(result.step_id, result.status or "")
+
+
+def _result(
+    step_id: str, outcome: Acknowledged | HeartbeatAnswer | StepReportResult | LeaseholdError
+) -> StepReportResult:
+    if isinstance(outcome, StepReportResult):
+        return outcome
     if isinstance(outcome, Acknowledged):
         return StepReportResult(step_id, 200, status=outcome.status)
     if isinstance(outcome, HeartbeatAnswer):

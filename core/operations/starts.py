@@ -15,6 +15,7 @@ from ..errors import (
     Conflict,
     InvalidRequest,
     LeaseholdError,
+    NotOwner,
     OutcomeUnknown,
     PayloadTooLarge,
     QuotaExceeded,
@@ -27,6 +28,7 @@ from ..lanes.lane import Lane
 from ..lanes.tickets import Ticket
 from ..machine import new_instance
 from ..machine.events import Started
+from ..peers import Peers, StartAt, StartManyAt
 from ..principal import Principal
 from ..problems import problem_of
 from ..violations import wire_violations
@@ -48,14 +50,27 @@ class KeyDocument(Struct, frozen=True, kw_only=True):
 class Starts:
     """Creates instances in this replica's lanes."""
 
-    def __init__(self, engine: Engine, reads: Reads) -> None:
+    def __init__(self, engine: Engine, reads: Reads, peers: Peers) -> None:
         self._engine = engine
         self._reads = reads
+        self._peers = peers
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, key: str | None, traceparent: str | None
     ) -> tuple[StartAnswer, bool]:
-        """The instance, and whether this request created it. Raises: as `Replica.start`."""
+        """The instance, and whether this request created it. Raises: as `Replica.start`; Relayed."""
+        try:
+            return await self._start_here(principal, name, body, key, traceparent)
+        except NotOwner as owner:
+            if owner.address is None:
+                raise
+            answer = await self._peers.ask(owner.address, StartAt(principal, name, body, key, traceparent))
+        assert answer.start is not None
+        return answer.start, answer.created
+
+    async def _start_here(
+        self, principal: Principal, name: str, body: StartBody, key: str | None, traceparent: str | None
+    ) -> tuple[StartAnswer, bool]:
         self._admit()
         compiled = await self._engine.catalog.resolve(principal, name, body.version)
         if key is not None:
@@ -70,7 +85,12 @@ class Starts:
     ) -> list[StartResult]:
         """All without a key go to one lane and so into one bulk."""
         self._admit()
-        lane = self._engine.lane_for_start()
+        try:
+            lane = self._engine.lane_for_start()
+        except NotOwner as owner:
+            if owner.address is None:
+                raise
+            return (await self._peers.ask(owner.address, StartManyAt(principal, starts, traceparent))).starts or []
         results: list[StartResult | None] = [None] * len(starts)
         ticket = Ticket(len(starts))
         for slot, item in enumerate(starts):

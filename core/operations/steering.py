@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ...claim.wire import DecisionBody, InstanceView
 from ..engine import Engine
-from ..errors import Conflict, Forbidden, LeaseholdError, NotFound
+from ..errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner
 from ..lanes.tickets import Ticket
 from ..machine import instance_view
 from ..machine.events import AnyEvent, CancelRequested, Decided, Refused, TerminateRequested
 from ..machine.state import Instance, InstanceStatus
+from ..peers import DecideAt, EndAt, Peers
 from ..principal import Principal
 from .reads import Reads
 
@@ -16,9 +17,10 @@ from .reads import Reads
 class Steering:
     """Applies a principal's wish to an instance of this replica's lanes, and answers when it stands."""
 
-    def __init__(self, engine: Engine, reads: Reads) -> None:
+    def __init__(self, engine: Engine, reads: Reads, peers: Peers) -> None:
         self._engine = engine
         self._reads = reads
+        self._peers = peers
 
     async def decide(
         self, principal: Principal, instance_id: str, *, approved: bool, step: str | None, body: DecisionBody
@@ -33,17 +35,37 @@ class Steering:
             form=body.form,
             roles=principal.roles,
         )
-        return await self._steer(principal, instance_id, event, None)
+        request = DecideAt(principal, instance_id, approved, step, body)
+        return await self._steer_or_relay(principal, instance_id, event, None, request)
 
     async def cancel(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
         """As `Replica.cancel`."""
         event = CancelRequested(self._engine.clock.now_ms(), principal.name, reason)
-        return await self._steer(principal, instance_id, event, InstanceStatus.CANCELLED)
+        request = EndAt(principal, instance_id, "cancel", reason)
+        return await self._steer_or_relay(principal, instance_id, event, InstanceStatus.CANCELLED, request)
 
     async def terminate(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
         """As `Replica.terminate`."""
         event = TerminateRequested(self._engine.clock.now_ms(), principal.name, reason)
-        return await self._steer(principal, instance_id, event, InstanceStatus.TERMINATED)
+        request = EndAt(principal, instance_id, "terminate", reason)
+        return await self._steer_or_relay(principal, instance_id, event, InstanceStatus.TERMINATED, request)
+
+    async def _steer_or_relay(
+        self,
+        principal: Principal,
+        instance_id: str,
+        event: AnyEvent,
+        fulfilled_by: InstanceStatus | None,
+        request: DecideAt | EndAt,
+    ) -> InstanceView:
+        try:
+            return await self._steer(principal, instance_id, event, fulfilled_by)
+        except NotOwner as owner:
+            if owner.address is None:
+                raise
+            answer = await self._peers.ask(owner.address, request)
+        assert answer.instance is not None
+        return answer.instance
 
     async def _steer(
         self, principal: Principal, instance_id: str, event: AnyEvent, fulfilled_by: InstanceStatus | None

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from leasehold.claim.wire import ClaimedStep, CompleteBody, ErrorInfo, FailBody, StartAnswer, StartBody
 from leasehold.core.metrics import Metrics
+from leasehold.core.peers import NoPeers, Peers
 from leasehold.core.principal import Principal
 from leasehold.core.replica import Replica, replica_on
 from leasehold.core.settings import LaneSettings, Settings
@@ -110,6 +111,7 @@ async def scheduler(
     clock: VirtualClock | None = None,
     store: ModelStore | None = None,
     owning: bool = True,
+    peers: Peers | None = None,
 ) -> AsyncIterator[Scheduler]:
     """A replica, once it owns a lane (or at once, if not `owning`); its end is orderly unless the test abandons it."""
     store = store or ModelStore(cluster, latency_s=lambda: ROUND_TRIP_S / 2)
@@ -120,6 +122,7 @@ async def scheduler(
         random=Random(seed),
         metrics=Metrics(),
         replica_id=replica_id,
+        peers=peers or NoPeers(),
     ) as replica:
         if owning:
             await until_ready(replica)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -18,11 +19,12 @@ from aiohttp import web
 from msgspec import Struct
 
 from ....claim.wire import Problem
-from ...errors import LeaseholdError
+from ...errors import InvalidRequest, LeaseholdError
 from ...principal import Principal
 from ...problems import problem as problem_document
 from ...settings import LimitSettings
 from ..authentication import DevelopmentAuthentication
+from ..peers import PEERS_PATH, SECRET_HEADER, encode_answer, is_peer, read_request
 from ..problems import PROBLEM_TYPE, document_of, headers_of
 from ..words import shown
 from .bodies import JSON_TYPES, YAML_TYPES, BodyReader, media_type, read_body
@@ -99,6 +101,9 @@ class HttpSurface:
         try:
             if request.method == "OPTIONS":
                 response = self._options(request)
+            elif request.rel_url.raw_path == PEERS_PATH and self._from_peer(request):
+                label = f"POST {PEERS_PATH}"
+                response = await self._answer_peer(request)
             else:
                 endpoint, values = self._router.find(request.method, request.rel_url.raw_path)
                 label = endpoint.label
@@ -125,6 +130,24 @@ class HttpSurface:
         response = _response(reply)
         if reply.undelivered is not None:
             await self._deliver(reply.undelivered, response, request)
+        return response
+
+    def _from_peer(self, request: web.BaseRequest) -> bool:
+        """Without the secret the path is one that nothing answers."""
+        shown_secret = request.headers.get(SECRET_HEADER)
+        return request.method == "POST" and is_peer(shown_secret, self._surface.replica.peer_secret)
+
+    async def _answer_peer(self, request: web.BaseRequest) -> web.Response:
+        body = await read_body(request, _PAYLOADS_IN_MANY * self._surface.limits.payload_max_bytes + _FRAME_BYTES)
+        try:
+            asked = read_request(body)
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"this replica does not understand its peer's request: {error}") from None
+        answer = await self._surface.replica.answer_peer(asked)
+        response = web.Response(body=encode_answer(answer), headers={"Content-Type": "application/json", **_SERVER})
+        if answer.steps:
+            given_back = partial(self._surface.replica.release_all, asked.principal, answer.steps)
+            await self._deliver(given_back, response, request)
         return response
 
     async def _deliver(

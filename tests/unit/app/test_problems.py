@@ -17,6 +17,7 @@ EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.LeaseLost("03-x:a:7", 8, "the step is held under token 8"), 409, "lease-lost"),
     (errors.Forbidden("soc-lead may not"), 403, "forbidden"),
     (errors.Unavailable("no lane is owned here", 2.5), 503, "unavailable"),
+    (errors.NotOwner("03", None), 503, "unavailable"),
     (errors.QuotaExceeded("start_rate is spent", "start_rate", 0.2), 429, "quota-exceeded"),
     (errors.StoreUnavailable("http://es:9200 answered 503"), 503, "unavailable"),
     (errors.OutcomeUnknown("http://es:9200 did not answer"), 503, "outcome-unknown"),

@@ -1,0 +1,70 @@
+"""Doing what another replica asks for, in this one's lanes only: nothing is passed on a second time."""
+
+from __future__ import annotations
+
+from ...claim.wire import InstanceView
+from ..engine import Engine
+from ..errors import LeaseholdError
+from ..peers import (
+    AnyPeerRequest,
+    ClaimAt,
+    DecideAt,
+    EndAt,
+    LeaveAt,
+    NoPeers,
+    PeerAnswer,
+    ReportAt,
+    StartAt,
+    StartManyAt,
+)
+from ..problems import problem_of
+from .claims import Claims
+from .reads import Reads
+from .reports import Reports
+from .starts import Starts
+from .steering import Steering
+
+
+class PeerService:
+    """Answers peers. Its operations know no peers, so a request for a lane that has moved on is a problem."""
+
+    def __init__(self, engine: Engine, reads: Reads, claims: Claims) -> None:
+        alone = NoPeers()
+        self._starts = Starts(engine, reads, alone)
+        self._reports = Reports(engine, reads, alone)
+        self._steering = Steering(engine, reads, alone)
+        self._claims = claims
+
+    async def answer(self, request: AnyPeerRequest) -> PeerAnswer:
+        try:
+            return await self._answer(request)
+        except LeaseholdError as error:
+            return PeerAnswer(problem=problem_of(error))
+
+    async def _answer(self, request: AnyPeerRequest) -> PeerAnswer:
+        principal = request.principal
+        if isinstance(request, ReportAt):
+            return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))
+        if isinstance(request, ClaimAt):
+            return PeerAnswer(steps=await self._claims.claim_for_peer(request))
+        if isinstance(request, LeaveAt):
+            self._claims.leave_for_peer(request.ask_id)
+            return PeerAnswer()
+        if isinstance(request, StartAt):
+            start, created = await self._starts.start(
+                principal, request.name, request.body, key=request.key, traceparent=request.traceparent
+            )
+            return PeerAnswer(start=start, created=created)
+        if isinstance(request, StartManyAt):
+            starts = await self._starts.start_many(principal, request.starts, traceparent=request.traceparent)
+            return PeerAnswer(starts=starts)
+        if isinstance(request, DecideAt):
+            view = await self._steering.decide(
+                principal, request.instance_id, approved=request.approved, step=request.step, body=request.body
+            )
+            return PeerAnswer(instance=view)
+        return PeerAnswer(instance=await self._end(request))
+
+    async def _end(self, request: EndAt) -> InstanceView:
+        end = self._steering.cancel if request.how == "cancel" else self._steering.terminate
+        return await end(request.principal, request.instance_id, request.reason)

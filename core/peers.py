@@ -1,0 +1,117 @@
+"""What replicas ask of each other: what an instance's owner must do, and work for executors that wait elsewhere.
+
+A request holds the principal that the asking replica has authenticated; the one asked does it in its own lanes and
+passes it on to nobody. Bodies are JSON, tagged by `op`, sent by whatever implements `Peers` (HTTP in `core.app.peers`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from ..claim.wire import (
+    ClaimedStep,
+    DecisionBody,
+    InstanceView,
+    Problem,
+    StartAnswer,
+    StartBody,
+    StartItem,
+    StartResult,
+    StepReport,
+    StepReportResult,
+)
+from .errors import LeaseholdError, Unavailable
+from .principal import Principal
+
+
+class PeerRequest(Struct, frozen=True, tag_field="op"):
+    """Root of the requests between replicas."""
+
+    principal: Principal
+
+
+class ReportAt(PeerRequest, frozen=True, tag="report"):
+    reports: list[StepReport]
+
+
+class StartAt(PeerRequest, frozen=True, tag="start"):
+    name: str
+    body: StartBody
+    key: str | None
+    traceparent: str | None
+
+
+class StartManyAt(PeerRequest, frozen=True, tag="start_many"):
+    starts: list[StartItem]
+    traceparent: str | None
+
+
+class ClaimAt(PeerRequest, frozen=True, tag="claim"):
+    capabilities: tuple[str, ...]
+    max_steps: int
+    lease_ms: int
+    wait_ms: int
+    worker: str
+    ask_id: str
+
+
+class LeaveAt(PeerRequest, frozen=True, tag="leave"):
+    """The claim that was asked for under this id waits no longer: answer it with what it has, which may be nothing."""
+
+    ask_id: str
+
+
+class DecideAt(PeerRequest, frozen=True, tag="decide"):
+    instance_id: str
+    approved: bool
+    step: str | None
+    body: DecisionBody
+
+
+class EndAt(PeerRequest, frozen=True, tag="end"):
+    """Cancel or terminate."""
+
+    instance_id: str
+    how: Literal["cancel", "terminate"]
+    reason: str | None
+
+
+AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | DecideAt | EndAt
+
+
+class PeerAnswer(Struct, frozen=True, omit_defaults=True):
+    """What a peer answers: the one field that its request asks for, or a problem."""
+
+    problem: Problem | None = None
+    reports: list[StepReportResult] | None = None
+    start: StartAnswer | None = None
+    created: bool = False
+    starts: list[StartResult] | None = None
+    steps: list[ClaimedStep] | None = None
+    instance: InstanceView | None = None
+
+
+class Relayed(LeaseholdError):
+    """A peer refused what was passed on to it; `problem` is its own account."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+        self.retry_after_s = problem.retry_after_s
+
+
+class Peers(Protocol):
+    """The way to other replicas."""
+
+    async def ask(self, address: str, request: AnyPeerRequest) -> PeerAnswer:
+        """Raises: Relayed with the peer's problem; Unavailable when it does not answer (it may have done it)."""
+        ...
+
+
+class NoPeers:
+    """A replica that passes nothing on. Implements `Peers`."""
+
+    async def ask(self, address: str, request: AnyPeerRequest) -> PeerAnswer:
+        raise Unavailable(f"the owner is at {address}; ask again")
