@@ -16,6 +16,8 @@ _ALONG_PART = 0.1
 _AGAIN_PART = 1 / 12
 _AGAIN_MIN_S = 0.05
 _AGAIN_MAX_S = 2.0
+# What is due this soon is due: a timer may fire a little before its time.
+_GRAIN_S = 0.001
 
 
 class Lease(Struct):
@@ -87,13 +89,14 @@ class LeaseBook:
 
     def due(self, now_s: float) -> Due:
         """What is to be done now. The heartbeats named count as under way until they are answered."""
-        over = [lease.step_id for lease in self._leases.values() if lease.ends_at_s <= now_s]
+        soon_s = now_s + _GRAIN_S
+        over = [lease.step_id for lease in self._leases.values() if lease.ends_at_s <= soon_s]
         for step_id in over:
             del self._leases[step_id]
         idle = [lease for lease in self._leases.values() if not lease.beating]
-        if not any(lease.beat_at_s <= now_s for lease in idle):
+        if not any(lease.beat_at_s <= soon_s for lease in idle):
             return Due(over, [])
-        beats = [lease for lease in idle if lease.beat_at_s - lease.ttl_s * _ALONG_PART <= now_s]
+        beats = [lease for lease in idle if lease.beat_at_s - lease.ttl_s * _ALONG_PART <= soon_s]
         for lease in beats:
             lease.beating = True
         return Due(over, [lease.step_id for lease in beats])

@@ -1,6 +1,7 @@
 """The book of leases, with time as an argument."""
 
 import pytest
+from hypothesis import given, strategies
 from leasehold.claim.running.leases import Due, LeaseBook
 
 NOTHING = Due([], [])
@@ -120,3 +121,28 @@ def test_how_much_time_a_set_of_leases_leaves(names: list[str], expected: tuple[
     book.hold("a", 3_000, since_s=0.0, now_s=0.0)
     book.hold("b", 60_000, since_s=0.0, now_s=0.0)
     assert book.time_left_s(names, 1.0) == expected
+
+
+@given(
+    strategies.lists(
+        strategies.tuples(strategies.integers(1, 100_000), strategies.floats(0, 300)), min_size=1, max_size=8
+    ),
+    strategies.lists(strategies.booleans(), min_size=1, max_size=8),
+)
+def test_whoever_wakes_when_told_always_finds_something_due(
+    leases: list[tuple[int, float]], answered: list[bool]
+) -> None:
+    book = LeaseBook()
+    for number, (ttl_ms, since_s) in enumerate(leases):
+        book.hold(str(number), ttl_ms, since_s=since_s, now_s=300.0)
+    now_s, passes = 300.0, 0
+    while (wake_at_s := book.wake_at_s()) is not None and passes < 200:
+        now_s = max(now_s, round(wake_at_s, 9))
+        due = book.due(now_s)
+        assert due.over or due.beats
+        for step_id in due.beats:
+            if answered[passes % len(answered)]:
+                book.renewed(step_id, 1_000, sent_at_s=now_s)
+            else:
+                book.unanswered(step_id, now_s)
+        passes += 1
