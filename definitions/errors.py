@@ -63,7 +63,7 @@ class DefinitionError(Exception):
 
     def _excerpt(self, line: int, column: int) -> str:
         """The line of YAML with a caret under the column; of a long line, the part around it."""
-        skipped = max(0, column - _EXCERPT_CHARS)
+        skipped = max(0, column - _EXCERPT_CHARS * 2 // 3)
         code = self._lines[line - 1][skipped : skipped + _EXCERPT_CHARS].replace("\t", " ").rstrip()
         return f"{line:>6} | {code}\n       | {' ' * (column - 1 - skipped)}^"
 

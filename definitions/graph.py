@@ -88,7 +88,8 @@ def _dependencies(step: Outline, before: str | None, names: Iterable[str], fault
             faults.append(Fault(step.index, place, f"`{name}` depends on itself", name))
         elif name not in names:
             near = nearest(name, [other for other in names if other != step.name])
-            faults.append(Fault(step.index, place, f"there is no step `{name}`{did_you_mean(near)}", name, near))
+            message = f"there is no step `{name[:100]}`{did_you_mean(near)}"
+            faults.append(Fault(step.index, place, message, name[:100], near))
         elif name in known:
             faults.append(Fault(step.index, place, f"`{name}` stands twice", name))
         else:

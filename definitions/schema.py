@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .definition import Definition
+from .durations import duration_text
 
 
 def json_schema() -> dict[str, Any]:
@@ -16,20 +17,28 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Leasehold workflow definition",
-        **_without_null({key: value for key, value in schema.items() if key != "title"}),
+        **_as_written({key: value for key, value in schema.items() if key != "title"}),
     }
 
 
-def _without_null(schema: Any) -> Any:
-    """Fields that may be left out are optional; pydantic writes them as nullable, which they are not."""
+def _as_written(schema: Any) -> Any:
+    """The schema of what an author writes.
+
+    Fields that may be left out are optional, and not nullable, as pydantic has them; defaults of durations are
+    durations, not milliseconds; names that do not fit their pattern are refused.
+    """
     if isinstance(schema, list):
-        return [_without_null(item) for item in schema]
+        return [_as_written(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     arms = schema.get("anyOf")
     if isinstance(arms, list) and {"type": "null"} in arms and len(arms) == 2:
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-        return _without_null({**next(arm for arm in arms if arm != {"type": "null"}), **rest})
+        return _as_written({**next(arm for arm in arms if arm != {"type": "null"}), **rest})
     if schema.get("default", ...) is None:
         schema = {key: value for key, value in schema.items() if key != "default"}
-    return {key: _without_null(value) for key, value in schema.items()}
+    if schema.get("type") == "string" and isinstance(schema.get("default"), int):
+        schema = {**schema, "default": duration_text(schema["default"])}
+    if "patternProperties" in schema:
+        schema = {**schema, "additionalProperties": False}
+    return {key: _as_written(value) for key, value in schema.items()}

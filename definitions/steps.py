@@ -57,7 +57,7 @@ class ExecutorStep(Model):
 
     name: Name = Field(description="Names the step within the definition; `steps.<name>` in templates.")
     executor: Capability = Field(description="The capability that may claim it.")
-    depends_on: Given[list[Name]] = Field(
+    depends_on: Given[list[str]] = Field(
         default=None,
         description="Steps that must be done before it. The step before it where left out; [] starts at once.",
     )

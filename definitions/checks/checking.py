@@ -68,7 +68,9 @@ def _declared(raw: Mapping[str, Any], document: Document) -> Iterator[Violation]
             continue  # the models' own pass tells what is wrong with it
         for keys, message in faults(spec):
             place = (*path, *keys)
-            line, column = document.root.key_place(place)
+            node = document.root.at(place)
+            about_value = message.startswith("found")
+            line, column = (node.line, node.column) if about_value else document.root.key_place(place)
             yield Violation(path_text(place), message, line, column)
         size += _pattern_size(spec)
     if size > PATTERNS_MAX:

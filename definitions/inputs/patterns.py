@@ -63,6 +63,10 @@ def _size(pattern: str) -> int:
         if character == "(":
             totals.append(0)
             last = 0
+            if pattern.startswith("?", position + 1):  # flags or a name, as in `(?:` and `(?P<name>`
+                position = next((at for at in range(position, len(pattern)) if pattern[at] in ":>)"), position)
+                if pattern[position] == ")":
+                    totals.pop()
         elif character == ")" and len(totals) > 1:
             last = max(1, totals.pop())
             totals[-1] += last

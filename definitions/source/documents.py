@@ -184,6 +184,9 @@ class _Reading:
         elif above.key_node is None:
             above.key_node, above.key = node, self._key(above.node, node, scalar)
         else:
+            if node.value is None and node.start == node.end:
+                # Nothing was written: the parser is already at the next word, the author still at the key.
+                node.line, node.column = above.key_node.line, above.key_node.column
             if above.key is not None:
                 above.node.children[above.key] = node
                 above.node.value[above.key] = node.value
