@@ -110,7 +110,7 @@ def _triage(screen: Screen, ground: Ground, log_file: Path) -> Outcome:
         expected += attempts_made(_followed(screen, ground, instance_id))
     rows = wait_for(
         f"the {expected} attempts of this run in workflow-steps",
-        lambda: _complete(finished_attempts(Remote(ground.elasticsearch), instance_ids), expected),
+        lambda: _complete(finished_attempts(ground.elasticsearch, instance_ids), expected),
         within_s=_ROWS_WITHIN_S,
         check=ground.check,
     )

@@ -69,7 +69,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         str(step["attempt"]),
         step["capability"],
         step["outcome"],
-        f"{step['duration_ms']} ms",
-        f"{step['queue_ms']} ms",
+        f"{step.get('duration_ms', 0)} ms",
+        f"{step.get('queue_ms', 0)} ms",
         row.get("worker", ""),
     )
