@@ -20,8 +20,8 @@ from tests.kit.answering import answering_replica
 pytestmark = pytest.mark.elasticsearch
 
 SEED = 3
-MAX_EXAMPLES = 8
-MAX_TIME_S = 30
+MAX_EXAMPLES = 5
+MAX_TIME_S = 25
 
 CONFIGURATION = """\
 seed = {seed}

@@ -1,9 +1,6 @@
 """The command line: what it prints, and how it fails."""
 
 import json
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -97,14 +94,6 @@ def test_nothing_is_stored_if_one_of_the_files_is_invalid(tmp_path: Path) -> Non
     assert "nothing was stored" in failed("workflows", "put", str(good), str(bad))
 
 
-def test_no_server_is_one_sentence_with_the_way_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    sentence = failed("instances", "show", "03-x", "--server", address)
-    assert sentence.startswith(f"leasehold: no answer from {address}")
-    assert "leasehold serve" in sentence
-
-
 def test_an_address_that_is_no_url_is_refused() -> None:
     assert "write http://host:port" in failed("workflows", "list", "--server", "no url")
 
@@ -125,41 +114,3 @@ def test_a_parameter_without_a_value_is_refused() -> None:
 )
 def test_serving_with_wrong_settings_is_one_sentence(arguments: list[str], part: str) -> None:
     assert part in failed("serve", *arguments)
-
-
-def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = subprocess.run(
-            [sys.executable, "-m", "leasehold.core.app.script", "serve", "--port", str(port)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"leasehold: port {port} of 127.0.0.1 is in use; choose another with --port")
-    assert result.stderr.count("\n") == 1
-
-
-WITHOUT_SERVER = """\
-import sys
-
-class Absent:
-    @staticmethod
-    def find_spec(name, *_):
-        if name.split(".")[0] in ("elasticsearch", "ruamel", "structlog", "prometheus_client"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Absent())
-from leasehold.core.app.script import main
-main()
-"""
-
-
-def test_the_executors_extra_alone_runs_workers_and_names_the_extra_of_the_rest() -> None:
-    alone = [sys.executable, "-c", WITHOUT_SERVER]
-    assert subprocess.run([*alone, "worker", "--help"], capture_output=True, timeout=60, check=False).returncode == 0
-    serving = subprocess.run([*alone, "serve"], capture_output=True, text=True, timeout=60, check=False)
-    assert serving.returncode == 1
-    assert "pip install 'leasehold[server]'" in serving.stderr
