@@ -50,7 +50,8 @@ lock: setup  ## write requirements.lock from pyproject.toml (needs uv; UPGRADE=1
 
 build: setup  ## build the wheel and the source archive into dist/
 	@rm -rf build dist
-	@$(V)/python -m build --no-isolation --outdir dist . >/dev/null && ls dist
+	@$(V)/python -m build --no-isolation --outdir dist . >build.log 2>&1 || { cat build.log >&2; exit 1; }
+	@rm -f build.log && ls dist
 
 clean:  ## remove what the other targets made
 	@rm -rf .venv .venv.lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .lint-imports.log
