@@ -58,7 +58,11 @@ async def http_peers() -> AsyncIterator[HttpPeers]:
 
 def is_peer(shown: str | None, secret: str) -> bool:
     """Whether a request shows the secret. Takes the same time whatever was shown."""
-    return bool(secret) and shown is not None and hmac.compare_digest(shown.encode(), secret.encode())
+    return (
+        bool(secret)
+        and shown is not None
+        and hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), secret.encode())
+    )
 
 
 def read_request(body: bytes) -> AnyPeerRequest:

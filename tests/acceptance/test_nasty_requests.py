@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
 import pytest_asyncio
 from leasehold.claim.wire import ClaimedStep, StartAnswer
+from leasehold.core.app.web.server import ProblemProtocol
 
 from tests.kit.answering import (
     Answer,
@@ -114,6 +117,9 @@ async def test_what_is_no_http_gets_a_problem_and_the_connection_ends(served: An
         (request("TRACE", "/_workflows/nasty"), 405),
         (request("BREW", "/_workflows/nasty"), 400),
         (request("DELETE", "/_workflows/no-such-name"), 404),
+        (request("POST", "/_workflows/_peers"), 404),
+        (request("POST", "/_workflows/_peers", "X-Leasehold-Peer: \udcff", body=b"{}"), 404),
+        (request("POST", "/_workflows/_peers", "X-Leasehold-Peer: guess", body=b"{}"), 404),
         (request("POST", CLAIM), 400),
         (request("POST", CLAIM + "?capability="), 400),
         (request("POST", CLAIM + "?capability=a,,b"), 400),
@@ -286,3 +292,32 @@ async def test_a_client_that_leaves_while_its_claim_waits_takes_no_step_with_it(
     answer = await claim(served, "&wait=10s")
     assert answer.status == 200, answer
     assert msgspec.json.decode(answer.body, type=ClaimedStep).attempt == 1
+
+
+async def test_a_client_that_leaves_just_before_its_answer_gives_its_lease_back(
+    served: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await drained(served)
+    assert (await send_raw(served.port, json_request("POST", START, {"params": {"n": 2}}))).status == 201
+    granted = served.replica.claim
+    async with connected(served.port) as (reader, writer):
+        client_port = writer.get_extra_info("sockname")[1]
+
+        async def claim_and_lose_the_client(*arguments: Any, **options: Any) -> list[ClaimedStep]:
+            steps = await granted(*arguments, **options)
+            connection_from(client_port).transport.abort()
+            return steps
+
+        with monkeypatch.context() as patched:
+            patched.setattr(served.replica, "claim", claim_and_lose_the_client)
+            writer.write(request("POST", f"{CLAIM}?capability=nasty-work&wait=10s"))
+            assert await reader.read() == b""
+    answer = await claim(served, "&wait=10s")
+    assert answer.status == 200, answer
+    assert msgspec.json.decode(answer.body, type=ClaimedStep).attempt == 1
+
+
+def connection_from(client_port: int) -> Any:
+    """The server's end of a connection, which aiohttp keeps to itself."""
+    connections = (found for found in gc.get_objects() if isinstance(found, ProblemProtocol) and found.peername)
+    return next(found for found in connections if found.peername and found.peername[1:2] == (client_port,))

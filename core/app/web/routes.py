@@ -36,6 +36,9 @@ Operation = Callable[[Any, Any, Any, Any], Awaitable[Reply]]
 """(surface, principal, parameters, body) -> reply; each takes the types that its route names."""
 
 
+Size = Literal["one", "many", "definition"]
+
+
 class Answer(Struct, frozen=True):
     """One good answer. Several `kinds` mean: one of them. In media types other than JSON it is text.
 
@@ -67,7 +70,7 @@ class Route(Struct, frozen=True):
     parameters: type[Struct] = NoParameters
     body: type[Struct] | None = None
     body_required: bool = False
-    size: Literal["one", "many", "definition"] = "one"
+    size: Size = "one"
     open: bool = False
 
 

@@ -16,31 +16,23 @@ from typing import Any
 import msgspec
 import structlog
 from aiohttp import web
-from msgspec import Struct
 
 from ....claim.wire import Problem
 from ...errors import InvalidRequest, LeaseholdError
 from ...principal import Principal
 from ...problems import problem as problem_document
-from ...settings import LimitSettings
 from ..authentication import DevelopmentAuthentication
 from ..peers import PEERS_PATH, SECRET_HEADER, encode_answer, is_peer, read_request
 from ..problems import PROBLEM_TYPE, document_of, headers_of
 from ..words import shown
-from .bodies import JSON_TYPES, YAML_TYPES, BodyReader, media_type, read_body
-from .on_definitions import source_of
+from .bodies import read_body
+from .endpoint import Endpoint, body_limit_bytes
 from .openapi import openapi_document
-from .parameters import ParameterReader
 from .router import Router
-from .routes import ROUTES, Operation, Route
+from .routes import ROUTES, Route
 from .surface import Reply, Surface
 
 log = structlog.get_logger(__name__)
-
-# A body is one payload and its frame (usage, calls with inputs and outputs of their own), or many of them.
-_PAYLOADS_IN_ONE = 4
-_PAYLOADS_IN_MANY = 64
-_FRAME_BYTES = 65_536
 
 _UNMATCHED = "none"
 _CLIENT_LEFT = 499
@@ -48,42 +40,6 @@ _encode = msgspec.json.Encoder().encode
 _SERVER = {"Server": "leasehold"}
 _NO_ACCESS_LOG: dict[str, Any] = {"access_log": None}
 _NOBODY = Principal(name="", tenant="")
-
-
-def body_limit_bytes(route: Route, limits: LimitSettings) -> int:
-    """How large a whole body may be. The replica holds each payload in it to `payload_max_bytes`."""
-    if route.size == "definition":
-        return limits.payload_max_bytes
-    payloads = _PAYLOADS_IN_MANY if route.size == "many" else _PAYLOADS_IN_ONE
-    return payloads * limits.payload_max_bytes + _FRAME_BYTES
-
-
-class Endpoint:
-    """A route, made ready for its requests."""
-
-    def __init__(self, route: Route, limits: LimitSettings) -> None:
-        self.method = route.method
-        self.path = route.path
-        self.label = f"{route.method} {route.path}"
-        self.operation: Operation = route.operation
-        self.parameters = ParameterReader(route.parameters, route.path)
-        self.body: BodyReader[Struct] | None = BodyReader(route.body) if route.body is not None else None
-        self.body_required = route.body_required
-        self.definition = route.size == "definition"
-        self.limit_bytes = body_limit_bytes(route, limits)
-        self.open = route.open
-
-    async def read(self, request: web.BaseRequest) -> Any:
-        """The request's body in the form that the operation takes. Raises: RequestProblem; PayloadTooLarge."""
-        if self.body is None and not self.definition:
-            return None
-        allowed = YAML_TYPES + JSON_TYPES if self.definition else JSON_TYPES
-        kind = media_type(request, allowed) if request.body_exists else None
-        raw = await read_body(request, self.limit_bytes)
-        if self.definition:
-            return source_of(kind, raw)
-        assert self.body is not None
-        return self.body.decode(raw) if raw or self.body_required else None
 
 
 class HttpSurface:
@@ -98,6 +54,8 @@ class HttpSurface:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started_s = perf_counter()
         label, status = _UNMATCHED, _CLIENT_LEFT
+        endpoint: Endpoint | None = None
+        values: list[str] = []
         try:
             if request.method == "OPTIONS":
                 response = self._options(request)
@@ -110,12 +68,12 @@ class HttpSurface:
                 response = await self._answer(endpoint, values, request)
             status = response.status
         except LeaseholdError as error:
-            response = self._refused(error, label, request)
+            response = self._refused(error, label, _subject(endpoint, values))
             status = response.status
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the client gets an answer
             if isinstance(error, ConnectionError) and _gone(request):
-                raise
-            response = self._unexpected(label, request)
+                return web.Response(status=_CLIENT_LEFT)  # for aiohttp, which finds out that it can't be written
+            response = self._unexpected(label, _subject(endpoint, values))
             status = response.status
         finally:
             self._surface.metrics.request(label, status, perf_counter() - started_s)
@@ -138,7 +96,7 @@ class HttpSurface:
         return request.method == "POST" and is_peer(shown_secret, self._surface.replica.peer_secret)
 
     async def _answer_peer(self, request: web.BaseRequest) -> web.Response:
-        body = await read_body(request, _PAYLOADS_IN_MANY * self._surface.limits.payload_max_bytes + _FRAME_BYTES)
+        body = await read_body(request, body_limit_bytes("many", self._surface.limits))
         try:
             asked = read_request(body)
         except msgspec.DecodeError as error:
@@ -168,17 +126,16 @@ class HttpSurface:
         allow = self._router.allow(path) if path != "*" else "DELETE, GET, HEAD, OPTIONS, POST, PUT"
         return web.Response(status=204, headers={"Allow": allow, **_SERVER})
 
-    def _refused(self, error: LeaseholdError, label: str, request: web.BaseRequest) -> web.Response:
+    def _refused(self, error: LeaseholdError, label: str, subject: dict[str, str]) -> web.Response:
         problem = document_of(error)
-        if problem.status >= 500:
-            log.warning("request_refused", route=label, path=request.path, status=problem.status, error=str(error))
         if problem.status == 500:
-            self._surface.metrics.unexpected()
+            return self._unexpected(label, subject)
+        log.debug("refused", route=label, status=problem.status, error=str(error), **subject)
         return _problem_response(problem, headers_of(error, problem))
 
-    def _unexpected(self, label: str, request: web.BaseRequest) -> web.Response:
+    def _unexpected(self, label: str, subject: dict[str, str]) -> web.Response:
         """Whatever was not foreseen: counted, logged with its traceback, answered without it."""
-        log.exception("unexpected_error", route=label, path=request.path)
+        log.exception("unexpected_error", route=label, **subject)
         self._surface.metrics.unexpected()
         return _problem_response(problem_document("internal-error", "the server's log has the details"), {})
 
@@ -223,6 +180,10 @@ async def _given_back(undelivered: Callable[[], Awaitable[None]]) -> None:
     except LeaseholdError as error:
         # Then the leases end by themselves, after their time.
         log.warning("undelivered_leases_not_released", error=str(error))
+
+
+def _subject(endpoint: Endpoint | None, values: list[str]) -> dict[str, str]:
+    return endpoint.subject(values) if endpoint is not None else {}
 
 
 def _gone(request: web.BaseRequest) -> bool:
