@@ -30,6 +30,8 @@ _CAPABILITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _MAX_CAPABILITIES = 64
 _MAX_CLAIM = 1_000
 _MAX_WAIT_S = 20.0
+# After this long without a server that takes claims, a warning; then again.
+_CLAIM_S = 10.0
 # A finished step's report goes on past its lease: whether it still counts is for the server to say.
 _REPORT_AT_LEAST_S = 60.0
 _STOP_WITHIN_S = 5.0
@@ -191,6 +193,7 @@ class Worker:
             lease=self._lease,
             wait=f"{int(self._wait_s * 1_000)}ms",
             worker=self.name,
+            give_up_after_s=_CLAIM_S,
         )
         for step in claimed.steps:
             if step.step_id not in self._attempts:
