@@ -25,7 +25,7 @@ class NotFound(LeaseholdError):
 
 
 class InvalidRequest(LeaseholdError):
-    """The request was understood and can't be done as it stands: 422. `violations` name the places, where there are some."""
+    """The request was understood and can't be done as it stands: 422. `violations` name the places, if any."""
 
     def __init__(self, detail: str, violations: list[Violation] | None = None) -> None:
         super().__init__(detail)
