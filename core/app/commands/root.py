@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .... import __version__
+from ....claim.command import worker
 from . import instances, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
@@ -36,6 +37,7 @@ def root(
 
 
 app.command()(serve)
-app.command()(elasticsearch)
+app.command()(worker)
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(instances.app, name="instances")
+app.command()(elasticsearch)
