@@ -14,6 +14,7 @@ from .server import EmbeddedElasticsearch
 
 DEFAULT_HTTP_PORT = 9200
 _LOOK_INTERVAL_S = 1.0
+_REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_in_foreground(
@@ -23,7 +24,7 @@ def run_in_foreground(
 
     Standard output gets one line, the URL, once the server answers. Words go to standard error.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _REQUESTS_TO_END:
         signal.signal(number, _interrupt)
     try:
         with EmbeddedElasticsearch(http_port=http_port, heap_mb=heap_mb, durable_folder=durable_folder) as server:
@@ -58,4 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(*_: object) -> None:
+    """End once: an impatient second request must not interrupt the end itself."""
+    for number in _REQUESTS_TO_END:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

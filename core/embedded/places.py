@@ -98,9 +98,10 @@ def exclusive(lock_file: Path, progress: Progress) -> Iterator[None]:
     """Hold a lock between processes of this user. The operating system releases it when its holder dies."""
     descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        with progress.steps("waiting for another process that does the same"):
-            while not _locked(descriptor):
-                progress.pause(_LOCK_INTERVAL_S)
+        if not _locked(descriptor):
+            with progress.steps("waiting for another process that does the same"):
+                while not _locked(descriptor):
+                    progress.pause(_LOCK_INTERVAL_S)
         yield
     finally:
         os.close(descriptor)
