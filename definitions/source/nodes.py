@@ -94,7 +94,7 @@ class TemplatePlaces:
         last = max((at for at, opening in enumerate(self._openings) if opening.lineno <= lineno), default=0)
         first = min((at for at, opening in enumerate(self._openings) if opening.lineno == lineno), default=last)
         if word:
-            for at in [*range(max(first - 1, 0), last + 1)]:
+            for at in [*range(first, last + 1), max(first - 1, 0)]:  # the one before may reach into this line
                 found = self._word(at, word)
                 if found is not None:
                     return found
@@ -106,7 +106,7 @@ class TemplatePlaces:
     def _word(self, at: int, word: str) -> tuple[int, int] | None:
         opening = self._openings[at]
         end = self._openings[at + 1].offset if at + 1 < len(self._openings) else len(self._raw)
-        found = re.compile(rf"(?<![\w.-]){re.escape(word)}").search(self._raw, opening.offset, end)
+        found = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w-])").search(self._raw, opening.offset, end)
         return None if found is None else _moved(self._raw, opening.offset, found.start(), opening.line, opening.column)
 
     def _line_within(self, opening: _Opening, lines: int) -> tuple[int, int]:

@@ -131,9 +131,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """For `map`, whose filter is a text that may be made at run time."""
         if not isinstance(name, str) or name not in FILTERS or name.endswith("!"):
-            raise SecurityError(
-                f"there is no filter `{name[:50]}`" if isinstance(name, str) else "a filter is named by text"
-            )
+            raise SecurityError(f"there is no filter `{name[:50]}`" if isinstance(name, str) else "a filter has a name")
         return super().call_filter(name, *args, **kwargs)
 
     def _of_loop(self, loop: LoopContext, attribute: str) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import DefinitionError, Violation
-from .meter import LIMITS, Limits, Meter
+from ..errors import DefinitionError, TemplateError, Violation
+from .meter import LIMITS, LimitExceeded, Limits, Meter
 from .references import Reference
 from .texts import Evaluate, Locate, TextCompiler
 
@@ -43,7 +43,10 @@ class Template:
 
         Raises: TemplateError, also when a limit stops it.
         """
-        return self._evaluate(context, Meter(self._limits))
+        try:
+            return self._evaluate(context, Meter(self._limits))
+        except LimitExceeded as error:  # by a part without a template, which has no place of its own
+            raise TemplateError(str(error)) from error
 
     @classmethod
     def mapping(cls, parts: Mapping[str, Template]) -> Template:

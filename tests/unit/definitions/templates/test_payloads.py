@@ -1,0 +1,173 @@
+"""Escapes from Jinja2 sandboxes, as public lists of server-side template injections have them: all are refused."""
+
+from __future__ import annotations
+
+import pytest
+from leasehold.definitions import DefinitionError, compile_value
+
+from .seen import CONTEXT
+
+PAYLOADS = [
+    "{{ ''.__class__ }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ ''.__class__.__base__.__subclasses__() }}",
+    "{{ [].__class__.__base__.__subclasses__()[40]('/etc/passwd').read() }}",
+    "{{ ().__class__.__bases__[0].__subclasses__() }}",
+    "{{ {}.__class__ }}",
+    "{{ 1 .__class__ }}",
+    "{{ true.__class__ }}",
+    "{{ none.__class__ }}",
+    "{{ inputs.__class__ }}",
+    "{{ inputs.__init__.__globals__ }}",
+    "{{ inputs['__class__'] }}",
+    "{{ inputs.text['__class__'] }}",
+    "{{ inputs.hosts['__class__'] }}",
+    "{{ inputs.text['__cla' ~ 'ss__'] }}",
+    "{{ inputs.get.__self__ }}",
+    "{{ inputs.get.__globals__ }}",
+    "{{ inputs.get.__func__.__code__ }}",
+    "{{ inputs.text.upper.__self__ }}",
+    "{{ inputs.text.upper.__call__() }}",
+    "{{ inputs.text.upper._function }}",
+    "{{ inputs.text.upper.call }}",
+    "{{ inputs.text.join.__doc__ }}",
+    "{{ range.__class__ }}",
+    "{{ range.__init__.__globals__ }}",
+    "{{ range._function.__globals__ }}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{ joiner.__init__.__globals__.os.popen('id').read() }}",
+    "{{ namespace.__init__.__globals__.os.popen('id').read() }}",
+    "{{ lipsum.__globals__.os.popen('id').read() }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ lipsum() }}",
+    "{{ cycler('a') }}",
+    "{{ joiner() }}",
+    "{{ namespace(a=1) }}",
+    "{{ dict(a=1) }}",
+    "{{ self }}",
+    "{{ self.__init__.__globals__.__builtins__ }}",
+    "{{ self._TemplateReference__context.cycler.__init__.__globals__.os }}",
+    "{{ self.__dict__ }}",
+    "{{ config }}",
+    "{{ config.items() }}",
+    "{{ config.__class__.__init__.__globals__['os'].popen('ls').read() }}",
+    "{{ request.application.__globals__.__builtins__.__import__('os').popen('id').read() }}",
+    "{{ request['__class__'] }}",
+    "{{ url_for.__globals__ }}",
+    "{{ get_flashed_messages.__globals__ }}",
+    "{{ g.pop.__globals__.__builtins__ }}",
+    "{{ session }}",
+    "{{ __import__('os') }}",
+    "{{ __builtins__ }}",
+    "{{ open('/etc/passwd') }}",
+    "{{ environment }}",
+    "{{ context }}",
+    "{{ caller() }}",
+    "{{ varargs }}",
+    "{{ kwargs }}",
+    "{{ l_0_inputs }}",
+    "{{ missing }}",
+    "{{ undefined() }}",
+    "{{ (inputs.zzz).__class__ }}",
+    "{{ inputs.zzz.__init__.__globals__ }}",
+    "{{ zzz.__init__.__globals__.__builtins__ }}",
+    "{{ inputs.zzz._undefined_obj }}",
+    "{{ inputs.zzz._fail_with_undefined_error }}",
+    "{{ ''|attr('__class__') }}",
+    "{{ ''|attr('\\x5f\\x5fclass\\x5f\\x5f') }}",
+    "{{ ''|attr(['__cl','ass__']|join) }}",
+    "{{ inputs|attr('get') }}",
+    "{{ ['']|map('attr', '__class__')|list }}",
+    "{{ ['']|map(attribute='__class__')|list }}",
+    "{{ ['']|map(attribute='__class__.__mro__')|first }}",
+    "{{ ['']|groupby('__class__') }}",
+    "{{ ['', 'a']|sort(attribute='__class__') }}",
+    "{{ ['']|sum(attribute='__class__') }}",
+    "{{ ['']|join(attribute='__class__') }}",
+    "{{ ['']|unique(attribute='__class__')|list }}",
+    "{{ ['', 'a']|max(attribute='__class__') }}",
+    "{{ ['', 'a']|min(attribute='__class__.__mro__') }}",
+    "{{ ['']|selectattr('__class__')|list }}",
+    "{{ ['']|rejectattr('__class__.__mro__')|list }}",
+    "{{ ['a']|map('map', 'attr', '__class__')|list }}",
+    "{{ ['a']|map('upper!')|list }}",
+    "{{ [[1]]|map('sort!')|list }}",
+    "{{ [1]|map('each!', 0)|list }}",
+    "{{ [1]|map('compare!', 'eq', 1)|list }}",
+    "{{ [1]|select('callable')|list }}",
+    "{{ [1]|select('filter!')|list }}",
+    "{{ '{0.__class__}'.format(1) }}",
+    "{{ '{0.__class__.__mro__}'.format('') }}",
+    "{{ '{a.__class__}'.format_map({'a': 1}) }}",
+    "{{ '{0.__class__}'|format(1) ~ 1/0 }}",
+    "{{ '%(__class__)s'|format(a=1) }}",
+    "{{ '%s'.__mod__(1) }}",
+    "{{ ''|safe }}",
+    "{{ ''|pprint }}",
+    "{{ ''|random }}",
+    "{{ [1, 2]|random }}",
+    "{{ ''|xmlattr }}",
+    "{{ {'a b': 1}|xmlattr }}",
+    "{{ ''|urlize }}",
+    "{{ inputs.hosts.append(1) }}",
+    "{{ inputs.hosts.pop() }}",
+    "{{ inputs.hosts.sort() }}",
+    "{{ inputs.hosts.clear() }}",
+    "{{ inputs.update({'a': 1}) }}",
+    "{{ inputs.pop('n') }}",
+    "{{ inputs.setdefault('a', 1) }}",
+    "{{ inputs.clear() }}",
+    "{{ inputs.nested.__setitem__('a', 1) }}",
+    "{% set inputs.n = 1 %}",
+    "{% for x in [1] %}{{ loop.__class__ }}{% endfor %}",
+    "{% for x in [1] %}{{ loop._iterator }}{% endfor %}",
+    "{% for x in [1] %}{{ loop.__init__.__globals__ }}{% endfor %}",
+    "{% for x in [1] %}{{ loop._undefined }}{% endfor %}",
+    "{% for x in [1] %}{{ loop(x) }}{% endfor %}",
+    "{% for x in [1] %}{{ loop.changed.__self__ }}{% endfor %}",
+    "{% for x in [1] %}{{ loop.cycle.__func__ }}{% endfor %}",
+    "{% for x in [1] %}{{ loop|list }}{% endfor %}",
+    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "{% if ''.__class__ %}{% endif %}",
+    "{% with a = ''.__class__ %}{{ a }}{% endwith %}",
+    "{% set a = ''.__class__ %}{{ a.__base__ }}",
+    "{% macro a() %}{{ a.__globals__ }}{% endmacro %}{{ a.__globals__ }}",
+    "{% import 'os' as os %}{{ os.popen('id') }}",
+    "{% from 'os' import popen %}{{ popen('id') }}",
+    "{% include '/etc/passwd' %}",
+    "{% extends '/etc/passwd' %}",
+    "{% debug %}",
+    "{% print(''.__class__) %}",
+    "{{ 'a'.encode('utf-16') }}",
+    "{{ 'a'.translate({97: 'b'}) }}",
+    "{{ 'a'.maketrans('a', 'b') }}",
+    "{{ 'os'.__class__.__class__('x', (), {}) }}",
+    "{{ inputs | jmespath('__class__') ~ 1/0 }}",
+    "{{ inputs | jmespath('type(@).__class__') ~ 1/0 }}",
+    "{{ inputs | jmespath('__import__(`os`)') }}",
+    "{{ '!!python/object/apply:os.system [id]' | from_json }}",
+    "{{ now | date('%n') }}",
+    "{{ '' | hash('__class__') }}",
+]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_an_escape_is_refused(payload: str) -> None:
+    with pytest.raises(DefinitionError):
+        render(payload)
+
+
+def render(payload: str) -> object:
+    template = compile_value(payload)
+    assert template is not None
+    return template.render(CONTEXT)
+
+
+def test_the_context_is_as_it_was_after_all_of_them() -> None:
+    assert CONTEXT["inputs"]["hosts"] == ["b", "a", "c"]
+    assert CONTEXT["inputs"]["n"] == 3
+
+
+@pytest.mark.parametrize("payload", ["{{ inputs | jmespath('__class__') }}", "{{ inputs | jmespath('*.__class__') }}"])
+def test_jmespath_knows_only_keys(payload: str) -> None:
+    assert not render(payload)
