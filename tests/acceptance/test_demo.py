@@ -11,7 +11,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,26 @@ def started() -> Iterator[subprocess.Popen[str]]:
             child.terminate()
 
 
+def read_until_both_answer(child: subprocess.Popen[str]) -> str:
+    """What the demonstration shows until Elasticsearch and the replica are up."""
+    shown = ""
+    assert child.stdout is not None
+    for line in child.stdout:
+        shown += line
+        if len(_ADDRESS.findall(shown)) == 2:
+            return shown
+    raise AssertionError(f"it ended too early: {shown}")
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
+
+
 def lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -70,13 +91,8 @@ def test_the_demo_shows_a_report_and_the_attempts_and_leaves_nothing() -> None:
 
 
 def test_a_demo_that_is_ended_leaves_nothing_and_says_so() -> None:
-    shown = ""
     with started() as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            shown += line
-            if len(_ADDRESS.findall(shown)) == 2:
-                break
+        shown = read_until_both_answer(child)
         child.send_signal(signal.SIGINT)
         _, complaints = child.communicate(timeout=_WITHIN_S)
     assert (child.returncode, complaints) == (130, "demo: ended before its end; nothing is left running\n")
@@ -101,8 +117,13 @@ def test_a_kept_demo_returns_answers_its_curl_lines_and_ends_by_one_signal() -> 
     assert listeners(shown) == []
 
 
-def test_a_demo_that_cannot_start_says_one_sentence_and_fails() -> None:
-    environment = {**os.environ, "LEASEHOLD_CACHE": "/dev/null/none", "TMPDIR": "/dev/null/none"}
-    ended = subprocess.run(DEMO, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert re.fullmatch(r"demo: .+\n", ended.stderr), ended.stderr
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the replica's process in /proc")
+def test_a_demo_whose_replica_dies_says_one_sentence_fails_and_leaves_nothing() -> None:
+    with started() as child:
+        shown = read_until_both_answer(child)
+        (replica,) = (pid for pid in children(child.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(replica, signal.SIGKILL)
+        _, complaints = child.communicate(timeout=_WITHIN_S)
+    assert child.returncode == 1
+    assert re.fullmatch(r"demo: the replica was ended by signal 9; it said last: .+\n", complaints)
+    assert listeners(shown) == []

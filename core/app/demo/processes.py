@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -13,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ...errors import LeaseholdError
 
@@ -79,21 +78,28 @@ class Command:
     def check(self) -> None:
         """Raises: DemoFailed when the process has ended by itself."""
         assert self._child is not None
-        if self._child.poll() is not None:
-            raise DemoFailed(f"the {self.name} ended: {self._last_words()}")
+        code = self._child.poll()
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise DemoFailed(f"the {self.name} {how}; it said last: {self._last_words()}")
 
     def logged(self, event: str, field: str) -> str | None:
         """A field of the first log line about `event`, once there is one."""
-        for line in self.log_file.read_text(errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("event") == event:
-                    return str(entry[field])
+        for line in self._lines():
+            entry = _entry(line)
+            if entry.get("event") == event:
+                return str(entry[field])
         return None
 
+    def _lines(self) -> list[str]:
+        return self.log_file.read_text(errors="replace").splitlines()
+
     def _last_words(self) -> str:
-        lines = self.log_file.read_text(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("leasehold: ") if lines else "it said nothing"
+        for line in reversed(self._lines()):
+            words = _entry(line).get("event") or line.strip("│╭╮╰╯─ ").removeprefix("leasehold: ")
+            if words:
+                return str(words)
+        return "nothing"
 
 
 def wait_for(what: str, look: Callable[[], T | None], *, within_s: float, check: Callable[[], None]) -> T:
@@ -105,6 +111,15 @@ def wait_for(what: str, look: Callable[[], T | None], *, within_s: float, check:
             raise DemoFailed(f"{what} did not come within {within_s:g} s; look for what else keeps this machine busy")
         time.sleep(LOOK_INTERVAL_S)
     return found
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """A JSON log line's fields; none where it is something else."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def _end_with_parent() -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ....claim.wire import DefinitionStored, InstanceView
 from ...embedded import EmbeddedElasticsearch
+from ..commands.failures import CommandFailed
 from ..commands.remote import Remote, segment
 from .processes import Command, DemoFailed, wait_for
 from .screen import Screen
@@ -55,10 +56,15 @@ def demonstrate(screen: Screen, after: Callable[[Ground, Outcome], None]) -> Non
         screen.say(f"Elasticsearch {elasticsearch.version} answers at {elasticsearch.url}")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leasehold-demo-")))
         ground = _ground(stack, screen, elasticsearch.url, folder)
-        for name, source in definitions.items():
-            _store(ground.remote, name, source)
-        screen.say(f"definitions stored: {', '.join(definitions)}")
-        outcome = _triage(screen, ground, elasticsearch.log_file)
+        try:
+            for name, source in definitions.items():
+                _store(ground.remote, name, source)
+            screen.say(f"definitions stored: {', '.join(definitions)}")
+            outcome = _triage(screen, ground, elasticsearch.log_file)
+        except CommandFailed:
+            # Nobody answers once the replica is gone: that it is gone says more.
+            ground.check()
+            raise
         after(ground, outcome)
 
 
@@ -103,7 +109,7 @@ def _triage(screen: Screen, ground: Ground, log_file: Path) -> Outcome:
     all_lines = portions(log_file.with_name(f"{log_file.stem}_server.json"))
     for number, lines in enumerate(all_lines, 1):
         of = f", portion {number} of {len(all_lines)}" if len(all_lines) > 1 else ""
-        screen.say(f"log-triage, on the {len(lines)} lines that this Elasticsearch logged while it started{of}:")
+        screen.say(f"log-triage, on the {len(lines)} lines that this Elasticsearch has logged so far{of}:")
         index = f"log-triage-{number}"
         instance_id = start(ground.remote, lines, index=index)
         instance_ids.append(instance_id)

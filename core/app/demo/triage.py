@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ class Asked(Struct, frozen=True):
 
 
 def portions(log_file: Path) -> list[list[str]]:
-    """The log's complete lines, each a JSON object, in portions that a start can carry. Raises: DemoFailed."""
+    """The log's complete lines in portions that a start can carry. Raises: DemoFailed."""
     try:
         text = log_file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -48,7 +49,7 @@ def portions(log_file: Path) -> list[list[str]]:
     room_bytes = 0
     for line in text.splitlines(keepends=True):
         size_bytes = len(json.dumps(line))
-        if not line.endswith("\n") or size_bytes > PORTION_BYTES or not _is_object(line):
+        if not line.endswith("\n") or not line.strip() or size_bytes > PORTION_BYTES:
             continue
         if size_bytes > room_bytes:
             found.append([])
@@ -90,7 +91,7 @@ def follow(remote: Remote, instance_id: str, *, check: Callable[[], None]) -> It
     deadline = time.monotonic() + _INSTANCE_WITHIN_S
     while True:
         view = remote.ask("GET", f"/_workflows/_instances/{segment(instance_id)}", InstanceView)
-        for step in sorted(view.steps, key=lambda step: step.finished_at_ms or 0):
+        for step in sorted(view.steps, key=lambda step: step.finished_at_ms or math.inf):
             waits = step.status == "waiting" and step.approval is not None
             if (waits or step.status in _FINAL_STEP) and (step.run_path, step.status) not in told:
                 told.add((step.run_path, step.status))
@@ -130,10 +131,3 @@ def _posted(address: str, body: bytes) -> Any:
             return msgspec.json.decode(answer.read())
     except OSError as error:
         raise DemoFailed(f"Elasticsearch does not answer at {address}: {error}") from error
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
