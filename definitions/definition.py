@@ -83,6 +83,7 @@ class Definition(Model):
         if self._plan is None:
             values = self._values or ValueCompiler([step.name for step in self.steps])
             self._plan = compile_plan(self, values)
+            self._values = None
         return self._plan
 
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:

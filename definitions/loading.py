@@ -10,21 +10,25 @@ from .definition import MANAGED_PREFIX, Definition
 from .errors import DefinitionError, Violation
 from .source.documents import read_documents
 from .source.nodes import Document
+from .templates import LIMITS, Limits
 from .words import kind
 
 VIOLATIONS_MAX = 1_000
 
 
-def load(source: str | bytes, *, origin: str = "<yaml>", managed: bool = False) -> list[Definition]:
+def load(
+    source: str | bytes, *, origin: str = "<yaml>", managed: bool = False, limits: Limits = LIMITS
+) -> list[Definition]:
     """The definitions of a YAML text, one a document, in order; at least one.
 
-    `origin` names the text in messages; `managed` lets names begin with `system-`. Templates are compiled on the way,
-    so a large definition takes a while: about a second for 256 KiB. Raises: DefinitionError with every violation.
+    `origin` names the text in messages; `managed` lets names begin with `system-`; `limits` are those of every
+    rendering of the templates. These are compiled on the way: a definition of ten steps takes about 15 ms, the largest
+    that is accepted a few seconds, all of it spent in Python. Raises: DefinitionError with every violation.
     """
     text, documents, violations = read_documents(source)
     definitions: list[Definition] = []
     for document in documents:
-        definition, found = _definition(document, managed)
+        definition, found = _definition(document, managed, limits)
         violations += found
         if definition is not None:
             definitions.append(definition)
@@ -46,12 +50,12 @@ def validate_text(source: str | bytes, *, origin: str = "<yaml>") -> str | None:
     return None
 
 
-def _definition(document: Document, managed: bool) -> tuple[Definition | None, list[Violation]]:
+def _definition(document: Document, managed: bool, limits: Limits) -> tuple[Definition | None, list[Violation]]:
     raw = document.root.value
     if not isinstance(raw, dict):
         node = document.root
         return None, [Violation("", f"found {kind(raw)}; a definition is a mapping", node.line, node.column, kind(raw))]
-    violations, values = check(document, None if managed else MANAGED_PREFIX)
+    violations, values = check(document, None if managed else MANAGED_PREFIX, limits)
     try:
         definition = Definition.model_validate(raw)
     except ValidationError as error:

@@ -16,7 +16,7 @@ from ..inputs.patterns import compiled_pattern
 from ..inputs.spec import InputSpec
 from ..later import later_kind
 from ..source.nodes import Document
-from ..templates import Template, ValueCompiler, has_template, path_text
+from ..templates import Limits, Template, ValueCompiler, has_template, path_text
 from .scope import Scope, input_names
 
 Path = tuple[str | int, ...]
@@ -25,7 +25,7 @@ PATTERNS_MAX = 2_000
 _STEP_TEMPLATES = ("if", "input", "with", "model")
 
 
-def check(document: Document, managed_prefix: str | None) -> tuple[list[Violation], ValueCompiler]:
+def check(document: Document, managed_prefix: str | None, limits: Limits) -> tuple[list[Violation], ValueCompiler]:
     """Everything that the models can't see; and the compiled templates, for the plan.
 
     `managed_prefix` is what names may not begin with; None lets every name pass.
@@ -33,7 +33,7 @@ def check(document: Document, managed_prefix: str | None) -> tuple[list[Violatio
     raw: Mapping[str, Any] = document.root.value
     steps = outlines(raw.get("steps"))
     graph, graph_faults = build(steps)
-    values = ValueCompiler(list(graph.depends_on), locate=document.locator)
+    values = ValueCompiler(list(graph.depends_on), limits=limits, locate=document.locator)
     violations = list(_name(raw, document, managed_prefix))
     for fault in graph_faults:
         path = ("steps", fault.index, *fault.keys)

@@ -20,6 +20,8 @@ from ..words import did_you_mean, listed, nearest, shown
 
 Path = tuple[str | int, ...]
 
+EXPLAINED_MAX = 1_000
+
 _TYPES = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -40,8 +42,8 @@ _BOUNDS = {
 
 
 def violations_of(error: ValidationError, model: type[BaseModel], root: Node) -> list[Violation]:
-    """Each of pydantic's errors as a violation, at its place in the YAML."""
-    return [_violation(details, model, root) for details in error.errors(include_url=False)]
+    """Each of pydantic's errors as a violation, at its place in the YAML; of very many, the first ones."""
+    return [_violation(details, model, root) for details in error.errors(include_url=False)[:EXPLAINED_MAX]]
 
 
 def _violation(details: ErrorDetails, model: type[BaseModel], root: Node) -> Violation:

@@ -60,15 +60,11 @@ class Document:
     text: str
 
     def locator(self, path: tuple[Key, ...]) -> Callable[[int, str], tuple[int, int]]:
-        """What finds lines of the templates in the string at this path: see `TemplatePlaces.find`."""
-        places: list[TemplatePlaces] = []
+        """What finds lines of the templates in the string at this path: see `TemplatePlaces.find`.
 
-        def locate(lineno: int, word: str) -> tuple[int, int]:
-            if not places:
-                places.append(TemplatePlaces(self.root.at(path), self.text))
-            return places[0].find(lineno, word)
-
-        return locate
+        It holds on to that string alone, since a plan keeps it for ever.
+        """
+        return TemplatePlaces(self.root.at(path), self.text).find
 
 
 class TemplatePlaces:
@@ -79,7 +75,7 @@ class TemplatePlaces:
     """
 
     def __init__(self, node: Node, text: str) -> None:
-        self._node = node
+        self._begin = node.line, node.column
         raw = text[node.start : node.end]
         value = node.value if isinstance(node.value, str) else ""
         in_value = [match.start() for match in _OPENING.finditer(value)]
@@ -90,7 +86,7 @@ class TemplatePlaces:
     def find(self, lineno: int, word: str) -> tuple[int, int]:
         """Line and column of a word in the template that stands on this line of the string; of its `{{` without one."""
         if not self._openings:
-            return self._node.line, self._node.column
+            return self._begin
         last = max((at for at, opening in enumerate(self._openings) if opening.lineno <= lineno), default=0)
         first = min((at for at, opening in enumerate(self._openings) if opening.lineno == lineno), default=last)
         if word:

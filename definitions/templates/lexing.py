@@ -16,7 +16,7 @@ Token = tuple[int, str, str]
 """Line, type and text, as `Lexer.tokeniter` yields them."""
 
 _WORDS = frozenset({"name", "integer", "float"})
-_BEGINS = frozenset({"variable_begin", "block_begin"})
+_NAME_CHARS = 128
 
 
 class StepNameLexer(Lexer):
@@ -92,7 +92,7 @@ def _candidates(tokens: list[Token], position: int, *, spaces: bool) -> Iterator
             yield _Name(text, end, plain=text.isidentifier())
         position = end
         end = _skip_space(tokens, position) if spaces else position
-        if not text or end >= len(tokens) or tokens[end][1:] != ("operator", "-"):
+        if not 0 < len(text) <= _NAME_CHARS or end >= len(tokens) or tokens[end][1:] != ("operator", "-"):
             return
         while end < len(tokens) and tokens[end][1:] == ("operator", "-"):
             text += "-"

@@ -59,7 +59,7 @@ definitions = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(definitions)
 def test_any_value_loads_or_is_refused_at_a_place(value: Any) -> None:
     source = json.dumps(value)

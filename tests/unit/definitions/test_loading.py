@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from leasehold.definitions import ApprovalPolicy, RetryPolicy, load, validate_text
+from leasehold.definitions import ApprovalPolicy, Limits, RetryPolicy, TemplateError, load, validate_text
 
 from .builders import one, step, with_steps
 
@@ -177,6 +177,15 @@ def test_outputs_without_a_template_are_rendered_all_the_same() -> None:
     outputs = one(with_steps("{name: a, executor: x}", head="outputs: {done: true}")).compile().outputs
     assert outputs is not None
     assert outputs.render({}) == {"done": True}
+
+
+def test_the_limits_of_renderings_can_be_given() -> None:
+    definition = one(with_steps("{name: a, executor: x, input: '{{ inputs.t }}'}"), limits=Limits(output_bytes=10))
+    template = definition.compile().steps["a"].input
+    assert template is not None
+    assert template.render({"inputs": {"t": "short"}}) == "short"
+    with pytest.raises(TemplateError, match="larger than 10 bytes"):
+        template.render({"inputs": {"t": "x" * 20}})
 
 
 def test_the_plan_is_compiled_once() -> None:
