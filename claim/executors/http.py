@@ -10,7 +10,8 @@ Payload:
 - `timeout`: a duration such as `10s`. Default: `30s`
 
 Result: `{"status", "headers", "json"}`, or `"body"` (text) instead of `json` when the answer is no JSON. Header names
-are in lower case, cookies left out. A GET or HEAD follows up to 5 redirects.
+are in lower case; cookies, and what describes the transfer alone, are left out. A GET or HEAD follows up to 5
+redirects.
 
 The claim's `traceparent` goes along, and with POST and PATCH an `Idempotency-Key` that is the same in each attempt,
 unless `headers` have their own. A definition's author can reach with this whatever the worker can reach: name the
@@ -43,6 +44,8 @@ _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _QUOTED_CHARACTERS = 500
 _SMALLER = "ask the server for less"
+# Cookies are secrets; the others describe a transfer that is over, not the content as it is handed on.
+_NOT_KEPT = frozenset({"set-cookie", "content-encoding", "content-length", "transfer-encoding", "connection"})
 _SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 Scalar = str | int | float | bool
@@ -92,9 +95,9 @@ class Http:
         self, payload: Payload, url: URL, headers: dict[str, str], limit: aiohttp.ClientTimeout
     ) -> dict[str, Any]:
         """Each address on the way is checked, and what authorizes does not go to another host."""
+        self._check_allowed(url)
         origin = url.origin()
         for _ in range(_MAX_REDIRECTS + 1):
-            self._check_allowed(url)
             async with self._session.request(
                 payload.method, url, data=_body(payload), headers=headers, timeout=limit, allow_redirects=False
             ) as response:
@@ -104,6 +107,7 @@ class Http:
                     raw = await read_bounded(response, self._result_max_bytes, "http.too_large", _SMALLER)
                     return self._result(payload, response, raw)
             url = url.join(URL(location))
+            self._check_allowed(url)
             if url.origin() != origin:
                 headers = {name: value for name, value in headers.items() if name.lower() not in _SECRETS}
         raise StepFailed("http.connection", f"{origin} redirects more than {_MAX_REDIRECTS} times")
@@ -121,7 +125,7 @@ class Http:
         text = raw.decode(_charset(response), errors="replace")
         if status not in payload.expect if payload.expect is not None else not 200 <= status < 300:
             raise StepFailed(f"http.{status}", f"{response.url.host} answered {status}: {text[:_QUOTED_CHARACTERS]}")
-        kept = {name.lower(): value for name, value in response.headers.items() if name.lower() != "set-cookie"}
+        kept = {name.lower(): value for name, value in response.headers.items() if name.lower() not in _NOT_KEPT}
         result = {"status": status, "headers": kept, **_content(response, raw, text)}
         return checked_size(result, self._result_max_bytes, "http.too_large", _SMALLER)
 
@@ -149,6 +153,9 @@ def _body(payload: Payload) -> bytes | None:
 def _headers(payload: Payload, context: StepContext) -> dict[str, str]:
     if payload.json is not UNSET and payload.body is not UNSET:
         raise invalid("the payload has both json and body; write one of them")
+    for name, value in payload.headers.items():
+        if not name or not f"{name}{value}".isprintable():
+            raise invalid(f"the header {name!r} has no name, or line breaks or other control characters in it")
     offered = {"traceparent": context.step.traceparent}
     if payload.method in ("POST", "PATCH"):
         offered["Idempotency-Key"] = context.idempotency_key
