@@ -18,6 +18,7 @@ from .errors import (
     PayloadTooLarge,
     QuotaExceeded,
     StoreError,
+    StoreRejected,
     StoreUnavailable,
     Unavailable,
 )
@@ -88,7 +89,13 @@ _WORDS: tuple[tuple[type[LeaseholdError], str], ...] = (
 )
 
 
+# An index that is blocked or gone is unavailable for the moment, whatever somebody has to do about it.
+_BLOCKED = frozenset({403, 404})
+
+
 def _word_of(error: LeaseholdError) -> str:
+    if isinstance(error, StoreRejected) and error.status in _BLOCKED:
+        return "unavailable"
     for kind, word in _WORDS:
         if isinstance(error, kind):
             return word

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+import msgspec
 import structlog
 
 from ...claim.wire import ErrorInfo
@@ -24,6 +25,7 @@ from ..machine.events import (
     Claimed,
     Completed,
     Effect,
+    Failed,
     InstanceEnded,
     LeaseEnded,
     LeaseExpired,
@@ -376,9 +378,11 @@ def settle_all(answers: list[Answer], outcome: Any) -> None:
 
 
 def _log_entry(event: AnyEvent) -> bytes:
-    """The event as the log keeps it. A completion's result stands in the step's state, not here as well."""
-    if type(event) is Completed and event.result is not None:
-        event = Completed(event.at_ms, event.path, event.token, None, event.usage, event.calls)
+    """The event as the log keeps it: results stand in the steps' states, calls in the attempts' rows."""
+    if type(event) is Completed and (event.result is not None or event.calls):
+        event = Completed(event.at_ms, event.path, event.token, None, event.usage)
+    elif type(event) is Failed and event.calls:
+        event = msgspec.structs.replace(event, calls=())
     return codec.encode(event)
 
 

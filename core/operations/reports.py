@@ -7,6 +7,7 @@ import asyncio
 from ...claim.wire import (
     Acknowledged,
     CompleteBody,
+    ErrorInfo,
     FailBody,
     HeartbeatAnswer,
     HeartbeatBody,
@@ -26,6 +27,8 @@ from ..peers import Peers, Relayed, ReportAt
 from ..principal import Principal
 from ..problems import problem_of
 from .reads import Reads
+
+_ERROR_CHARACTERS = 8_192
 
 Body = CompleteBody | FailBody | HeartbeatBody | None
 
@@ -141,9 +144,8 @@ class Reports:
         self._check_size("calls", body.calls)
         calls = tuple(body.calls)
         if isinstance(body, FailBody):
-            random = self._engine.random.random()
-            self._check_size("error", body.error)
-            return Failed(now_ms, name.path, name.token, body.error, body.retryable, body.usage, calls, random), None
+            random, error = self._engine.random.random(), _kept_short(body.error)
+            return Failed(now_ms, name.path, name.token, error, body.retryable, body.usage, calls, random), None
         result, side = body.result, None
         encoded = self._check_size("result", result)
         if _holds(resident.instance, name):
@@ -246,6 +248,13 @@ def _body_of(report: StepReport) -> Body:
     if report.fail is None:
         raise InvalidRequest("a report with action 'fail' needs `fail: {error: {type, message}}`")
     return report.fail
+
+
+def _kept_short(error: ErrorInfo) -> ErrorInfo:
+    """An error stands in the instance's document several times over, so its message has a bound of its own."""
+    if len(error.message) <= _ERROR_CHARACTERS:
+        return error
+    return ErrorInfo(error.type, error.message[:_ERROR_CHARACTERS] + " (cut)")
 
 
 def _report_of(step_id: str, body: Body) -> StepReport:

@@ -210,3 +210,17 @@ def test_cancelling_tells_the_holder_at_its_next_heartbeat() -> None:
             assert (await s.replica.cancel(ANYBODY, started.instance_id, None)).status == "cancelled"
 
     run_virtual(main())
+
+
+def test_a_very_long_error_message_is_cut_and_does_not_burst_the_document() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            started = await s.start("one")
+            await s.fail(await s.claim_one(), "boom", "x" * 400_000)
+            view = await s.replica.instance(ANYBODY, started.instance_id)
+            assert view.error is not None
+            assert view.error.type == "boom"
+            assert len(view.error.message) < 10_000
+
+    run_virtual(main())

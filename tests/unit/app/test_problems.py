@@ -22,6 +22,7 @@ EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.StoreUnavailable("http://es:9200 answered 503"), 503, "unavailable"),
     (errors.OutcomeUnknown("http://es:9200 did not answer"), 503, "outcome-unknown"),
     (errors.StoreRejected("mapper_parsing_exception", 400), 500, "internal-error"),
+    (errors.StoreRejected("cluster_block_exception", 403), 503, "unavailable"),
     (errors.StoreError("?"), 500, "internal-error"),
     (errors.LeaseholdError("?"), 500, "internal-error"),
 ]
