@@ -49,8 +49,9 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True):
 class ClaimedStep(Struct, frozen=True, rename={"with_": "with"}):
     """A leased attempt, as handed to an executor.
 
-    `step_id` names this one lease and ends with its `token`; `token` is the fencing token, which only grows within
-    an instance. Every field is always there. `payload` is the step's rendered `input`; `with` holds the definition's further keys (`model`, ...).
+    Every field is always there. `step_id` names this one lease and ends with its `token`; `token` is the fencing
+    token, which only grows within an instance. `payload` is the step's rendered `input`; `with` holds the definition's
+    further keys (`model`, ...).
     """
 
     step_id: str
