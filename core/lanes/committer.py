@@ -35,6 +35,10 @@ from .resident import Answer, Resident
 
 log = structlog.get_logger(__name__)
 
+# Item statuses that say "not now" for sure: a blocked index (a full disk, most often), no room.
+_NOT_NOW = frozenset({403, 429})
+_NO_INDEX = "index_not_found_exception"
+
 
 class CommitListener(Protocol):
     """What the lane is told. All calls are synchronous and may change residents again."""
@@ -283,8 +287,6 @@ class Committer:
         except StoreRejected as error:
             self._whole_request_rejected(writes, error)
         else:
-            self._backoff_ms = 0
-            self._grow()
             unknown = self._read_answers(writes, items)
         try:
             if unknown:
@@ -306,12 +308,15 @@ class Committer:
             return []
         fenced = 200 <= fence.status < 300
         unknown: list[Write] = []
+        held_back: list[tuple[Write, BulkItem]] = []
         at = 0
         for write in writes:
             sides = items[at : at + write.side_count]
             item = items[at + write.side_count]
             at += write.items
-            if write.delete:
+            if item.status in _NOT_NOW or (item.status == 404 and item.error_type == _NO_INDEX):
+                held_back.append((write, item))
+            elif write.delete:
                 self._read_deletion(write, item, unknown)
             elif 200 <= item.status < 300:
                 self._written(write, item, sides, fenced)
@@ -319,10 +324,13 @@ class Committer:
                 self._release(write)
                 reason = f"{item.error_type}: {item.error_reason}"
                 self._listener.refused(write.resident, reason, write.answers)
-            elif item.status == 429:
-                self._push_back([write], item.error_reason)
             else:
                 unknown.append(write)
+        if held_back:
+            self._push_back([write for write, _ in held_back], held_back[0][1].error_reason)
+        else:
+            self._backoff_ms = 0
+            self._grow()
         return unknown
 
     def _written(self, write: Write, item: BulkItem, sides: Sequence[BulkItem], fenced: bool) -> None:
@@ -350,8 +358,6 @@ class Committer:
             self._release(write)
             self._changed.pop(write.resident, None)
             self._listener.gone(write.resident)
-        elif item.status == 429:
-            self._push_back([write], item.error_reason)
         else:
             unknown.append(write)
 

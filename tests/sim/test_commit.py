@@ -44,6 +44,7 @@ UNCERTAIN: dict[str, Plan] = {
     "429 for the whole request": lambda faults: faults.refuse(429, on="bulk", index=LANE),
     "429 for one item": lambda faults: faults.fail_items(429, fits=is_instance, index=LANE),
     "the index is blocked for a while": lambda faults: faults.refuse(403, on="bulk", index=LANE),
+    "the index is blocked, item by item": lambda faults: faults.fail_items(403, times=3, index=LANE),
     "the fence item fails": lambda faults: faults.fail_items(503, fits=is_fence, index=LANE),
 }
 
@@ -234,6 +235,25 @@ def test_admission_closes_while_elasticsearch_pushes_back_and_opens_again() -> N
                 await s.start("one")
             await first
             await s.start("one")
+
+    run_virtual(main())
+
+
+def test_a_blocked_index_is_tried_again_ever_more_rarely() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            s.faults.fail_items(403, times=1_000_000, index=LANE)
+            start = asyncio.create_task(s.start("one"))
+            await asyncio.sleep(10)
+            before = s.store.requests["bulk"]
+            await asyncio.sleep(60)
+            assert s.store.requests["bulk"] - before < 60
+            assert not start.done()
+            with pytest.raises(QuotaExceeded):
+                await s.start("one")
+            s.faults.clear()
+            await start
 
     run_virtual(main())
 
