@@ -21,7 +21,7 @@ from .scope import Scope, input_names
 
 Path = tuple[str | int, ...]
 
-PATTERNS_MAX = 2_000
+PATTERNS_MAX = 1_000
 _STEP_TEMPLATES = ("if", "input", "with", "model")
 
 

@@ -14,7 +14,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 TEXT_MAX = 4_096
 """Characters of a text that a pattern is tried on."""
-SIZE_MAX = 1_000
+SIZE_MAX = 500
 """Size of a pattern with its counted repetitions written out; Unicode classes such as `\\w` count ten."""
 
 
@@ -41,7 +41,7 @@ class Pattern:
         return self._validator.isinstance_python(text)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def compiled_pattern(text: str) -> Pattern:
     """The pattern, compiled once for the checks of a load and of the starts that follow. Raises: ValueError."""
     return Pattern(text)
