@@ -45,8 +45,8 @@ class Worker:
     with each claim (a step's `heartbeat_timeout` may make it shorter) and renewed at a third of it; `wait` is how long
     a claim waits for a first step (default: a third of the lease, at most 20 s, so that leases are fresh when they
     come). On SIGTERM or SIGINT it stops claiming at once, lets what runs finish for `drain_timeout`, and gives the
-    rest back; a second signal cuts that short. The other arguments are `ClaimClient`'s; `client` replaces them all,
-    and stays its owner's to open and close.
+    rest back; a second signal cuts that short (`signals=False`: the program around it calls `stop` itself). A worker
+    runs once. The other arguments are `ClaimClient`'s; `client` replaces them, and stays its owner's to open and close.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Worker:
         tenant: str | None = None,
         space: str | None = None,
         token: str | None = None,
+        signals: bool = True,
         client: ClaimClient | None = None,
         random: Random | None = None,
     ) -> None:
@@ -69,6 +70,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._functions: dict[str, Function] = {}
         self._random = random or Random()  # noqa: S311  jitter
+        self._hears_signals = signals
         self._owned = client is None
         self._client = client or ClaimClient(servers, tenant=tenant, space=space, token=token, random=self._random)
         self._concurrency = concurrency
@@ -136,12 +138,13 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             if self._owned:
                 await stack.enter_async_context(self._client)
-            stack.enter_context(self._signals())
+            if self._hears_signals:
+                stack.enter_context(self._signals())
             heartbeats = asyncio.create_task(self._heartbeats.run(), name="heartbeats")
             stack.push_async_callback(_ended, heartbeats)
             log.info("claiming", extra={"capabilities": ",".join(self._functions), "worker": self.name})
             try:
-                await self._claim_until_stopped()
+                await self._claim_until_stopped(heartbeats)
             finally:
                 await self._drain()
 
@@ -160,16 +163,19 @@ class Worker:
             for number in heard:
                 loop.remove_signal_handler(number)
 
-    async def _claim_until_stopped(self) -> None:
+    async def _claim_until_stopped(self, heartbeats: asyncio.Task[None]) -> None:
+        """Raises: what ends the claims, or the heartbeats, without which nothing may be claimed."""
         claiming = asyncio.create_task(self._claim_forever(), name="claims")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         try:
-            await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Task[Any]] = {claiming, stopping, heartbeats}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _ended(stopping)
             await _ended(claiming)
-        if not claiming.cancelled():
-            claiming.result()
+        for task in (claiming, heartbeats):
+            if task.done() and not task.cancelled():
+                task.result()
 
     async def _claim_forever(self) -> None:
         """Raises: what the server refuses a claim with."""
@@ -179,10 +185,14 @@ class Worker:
                 self._freed.clear()
                 await self._freed.wait()
                 continue
+            asked_at_s = asyncio.get_running_loop().time()
             try:
                 await self._claim_once(min(free, _MAX_CLAIM))
             except (Unavailable, OutcomeUnknown) as error:
                 log.warning("no server takes claims: %s", error)
+                if asyncio.get_running_loop().time() - asked_at_s < _CLAIM_S / 2:
+                    # All servers want to be left alone for longer than a claim may last.
+                    await asyncio.sleep(self._random.uniform(1.0, _CLAIM_S / 2))
 
     async def _claim_once(self, free: int) -> None:
         loop = asyncio.get_running_loop()
@@ -276,7 +286,9 @@ class Worker:
 
 def _log_end(step: ClaimedStep, action: str, result: StepReportResult, after_unknown: bool) -> None:
     if result.problem is None:
-        log.info("step %s", {"complete": "completed", "fail": "failed"}.get(action, "released"), extra=about(step))
+        level = logging.DEBUG if action == "complete" else logging.INFO
+        words = {"complete": "completed", "fail": "failed"}.get(action, "released")
+        log.log(level, "step %s", words, extra=about(step))
     elif after_unknown:
         log.info("step ended; whether by this %s is not known: %s", action, result.problem.detail, extra=about(step))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 
 from ..errors import ClaimError
 from ..wire import ErrorInfo, HeartbeatBody, Problem, StepReport
@@ -94,10 +95,17 @@ class Heartbeats:
             for step_id, reported in zip(news, answers, strict=True):
                 self._settle(step_id, news[step_id], reported)
         except ClaimError as error:
-            log.warning("heartbeats got no answer: %s", error)
-            for step_id in news:
-                self._book.unanswered(step_id, asyncio.get_running_loop().time())
+            log.debug("heartbeats got no answer: %s", error)
+            self._unanswered(news)
+        except Exception:
+            log.exception("heartbeats were given up because of a defect")
+            self._unanswered(news)
         self._nudged.set()
+
+    def _unanswered(self, step_ids: Iterable[str]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for step_id in step_ids:
+            self._book.unanswered(step_id, now_s)
 
     def _settle(self, step_id: str, sent: HeartbeatBody, reported: Reported) -> None:
         result = reported.result
@@ -114,12 +122,12 @@ class Heartbeats:
         elif result.code in (404, 409):
             self._over(step_id, f"its lease is lost: {_words(result.problem)}")
         elif for_now(result):
-            self._book.unanswered(step_id, asyncio.get_running_loop().time())
+            self._unanswered([step_id])
         else:
             # What it carried is refused, not the renewal: the attempt could not keep its promise to the next one.
             attempt.refuse(ErrorInfo("heartbeat.refused", _words(result.problem)))
             attempt.context.delivered(sent)
-            self._book.unanswered(step_id, asyncio.get_running_loop().time())
+            self._unanswered([step_id])
 
     def _over(self, step_id: str, reason: str) -> None:
         attempt = self._attempts.get(step_id)

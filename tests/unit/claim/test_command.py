@@ -104,7 +104,16 @@ async def test_a_worker_process_executes_steps_and_ends_in_order_on_sigterm(tmp_
     routed = Routed(said({}))
     async with served(routed) as url:
         variables = clean(LEASEHOLD_SERVER=url, LEASEHOLD_LOG_FORMAT="json", LEASEHOLD_WORKER_TOKEN="secret")
-        arguments = ["--capability", "render,http", "--capability", "render", "--name", "worker-7"]
+        arguments = [
+            "--log-level",
+            "debug",
+            "--capability",
+            "render,http",
+            "--capability",
+            "render",
+            "--name",
+            "worker-7",
+        ]
         child = await asyncio.create_subprocess_exec(
             *COMMAND, *arguments, env=variables, stderr=asyncio.subprocess.PIPE, cwd=tmp_path
         )

@@ -578,6 +578,18 @@ def test_a_worker_goes_on_when_its_server_comes_back_after_a_long_time() -> None
     play(double, story)
 
 
+def test_servers_that_want_a_long_rest_are_not_asked_meanwhile() -> None:
+    async def story(scheduler: ModelScheduler, worker: Worker) -> None:
+        scheduler.fault = lambda heard: problem(503, "unavailable", retry_after_s=600.0)
+        scheduler.add("a", {"n": 1})
+        await asyncio.sleep(500)
+        assert len(scheduler.heard) == 1
+        scheduler.fault = lambda heard: None
+        await until(ended(scheduler, "a"), within_s=300)
+
+    play(double, story)
+
+
 def test_a_server_that_does_not_wait_is_not_asked_without_a_pause() -> None:
     async def story(scheduler: ModelScheduler, worker: Worker) -> None:
         scheduler.fault = lambda heard: said({"steps": []})
