@@ -38,6 +38,8 @@ def install(archive: ServerArchive, account: Account | None, progress: Progress)
     """Lay out what is not there yet. Raises EmbeddedError with the reason and the way out."""
     java_home = _java_home()
     cache = cache_folder()
+    with one_sentence("making the cache", cache, CACHE_SETTING):
+        cache.mkdir(parents=True, exist_ok=True)
     folder = installation_folder(cache, account)
 
     def unpack_into(target: Path) -> None:

@@ -188,6 +188,14 @@ def test_a_cache_that_is_a_file_is_one_sentence(repository: Repository, cache: P
         fetch(repository.archive, cache, QUIET)
 
 
+def test_a_cache_that_cannot_be_made_is_no_reason_to_look_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEASEHOLD_CACHE", "/dev/null/cache")
+    with pytest.raises(
+        EmbeddedError, match=r"making the cache failed in /dev/null/cache: Not a directory; .*LEASEHOLD_C"
+    ):
+        install(PINNED, None, QUIET)
+
+
 def test_a_fetch_that_waits_for_another_can_be_given_up(repository: Repository, cache: Path) -> None:
     progress = Progress(shown=False)
     cache.mkdir()
