@@ -1,12 +1,13 @@
 """Definitions as they are stored, compiled and remembered.
 
 A version is a write-once document; a head document says which version of a name is active. Both belong to a tenant;
-what tenant `*` stores is everybody's. Compiled versions are remembered for ever, since they never change; heads until
-the change feed says that the index has changed.
+what tenant `*` stores is everybody's. Compiled versions are remembered, since they never change; heads until the change
+feed says that the index has changed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -29,6 +30,12 @@ log = structlog.get_logger(__name__)
 
 # An address may hold anything; only a name may become part of a document's id.
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}", re.ASCII)
+
+
+# A compiled definition may hold some megabytes; what runs keeps its own plan.
+_REMEMBERED_VERSIONS = 1_000
+# Loading is pure computation, some milliseconds for a usual text and seconds for the largest: those go to a thread.
+_LOAD_IN_THREAD_BYTES = 16_384
 
 
 class VersionDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="version"):
@@ -97,7 +104,7 @@ class Catalog:
 
     async def put(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
         """Raises: InvalidRequest; Conflict; PayloadTooLarge; Unavailable."""
-        definition = self._parse(name, source)
+        definition = await self._parse(name, source)
         document = VersionDocument(
             tenant=principal.tenant,
             name=name,
@@ -112,7 +119,7 @@ class Catalog:
         created = await self._create_version(document)
         await self._activate(document)
         await self._store.refresh(self._index)
-        self._compiled[(document.tenant, name, document.version)] = Compiled(document, definition, definition.compile())
+        self._remember(Compiled(document, definition, definition.compile()))
         return DefinitionStored(name=name, version=document.version, created=created, active=True)
 
     async def view(self, principal: Principal, name: str, version: int | None) -> DefinitionView:
@@ -164,11 +171,11 @@ class Catalog:
                 return
         raise Unavailable(f"{name!r} is being changed by others")
 
-    def _parse(self, name: str, source: bytes) -> Definition:
+    async def _parse(self, name: str, source: bytes) -> Definition:
         if len(source) > self._limits.payload_max_bytes:
             raise PayloadTooLarge("the definition", len(source), self._limits.payload_max_bytes)
         try:
-            definitions = load(source, origin=name)
+            definitions = await _loaded(source, name, managed=False)
         except DefinitionError as error:
             raise InvalidRequest(error.summary, wire_violations(error.violations)) from error
         if len(definitions) != 1:
@@ -222,9 +229,16 @@ class Catalog:
             if stored is None:
                 raise NotFound("definition", f"{name} version {version}")
             document = msgspec.json.decode(stored.source, type=VersionDocument)
-            definition = load(document.source, origin=name, managed=True)[0]
-            compiled = Compiled(document, definition, definition.compile())
-            self._compiled[(tenant, name, version)] = compiled
+            definition = (await _loaded(document.source.encode(), name, managed=True))[0]
+            compiled = self._remember(Compiled(document, definition, definition.compile()))
+        return compiled
+
+    def _remember(self, compiled: Compiled) -> Compiled:
+        """Keep a version for later starts; those used longest ago are forgotten, and read again when they are wanted."""
+        document = compiled.document
+        self._compiled[document.tenant, document.name, document.version] = compiled
+        if len(self._compiled) > _REMEMBERED_VERSIONS:
+            del self._compiled[next(iter(self._compiled))]
         return compiled
 
     async def _head(self, tenant: str, name: str) -> HeadDocument | None:
@@ -242,6 +256,13 @@ class Catalog:
     async def _write(self, line: bytes, body: bytes) -> BulkItem:
         (item,) = await self._store.bulk([line, body], index=self._index)
         return item
+
+
+async def _loaded(source: bytes, name: str, *, managed: bool) -> list[Definition]:
+    """Raises: DefinitionError."""
+    if len(source) <= _LOAD_IN_THREAD_BYTES:
+        return load(source, origin=name, managed=managed)
+    return await asyncio.to_thread(load, source, origin=name, managed=managed)
 
 
 def _owners(principal: Principal) -> list[str]:
