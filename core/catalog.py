@@ -234,7 +234,7 @@ class Catalog:
         return compiled
 
     def _remember(self, compiled: Compiled) -> Compiled:
-        """Keep a version for later starts; those used longest ago are forgotten, and read again when they are wanted."""
+        """Keep a version for later starts; those loaded longest ago are forgotten, and read again when wanted."""
         document = compiled.document
         self._compiled[document.tenant, document.name, document.version] = compiled
         if len(self._compiled) > _REMEMBERED_VERSIONS:
