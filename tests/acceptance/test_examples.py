@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +15,12 @@ import aiohttp
 import pytest
 from leasehold.definitions import load
 
-from tests.kit.markdown import ROOT, blocks
+from tests.kit.markdown import ROOT
 from tests.kit.served import Caller, Served, calling
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 INVESTIGATION = ROOT / "examples/ai-security-investigation.yaml"
+AS_IT_STANDS = ROOT / "tests/data/ai-security-investigation.yaml"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -29,10 +35,8 @@ def test_an_example_begins_with_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
-def test_the_investigation_stands_in_the_language_page_as_it_is_run() -> None:
-    source = INVESTIGATION.read_text()
-    definition = source[source.index("name:") :]
-    assert definition in [block.text for block in blocks((ROOT / "docs/language.md").read_text())]
+def test_the_investigation_is_the_definition_that_every_release_must_run() -> None:
+    assert INVESTIGATION.read_text().endswith(AS_IT_STANDS.read_text())
 
 
 class Executor:
@@ -96,6 +100,67 @@ async def test_the_investigation_runs_as_it_stands_to_its_end_and_into_history(
         ("propose-remediation", 1, "success"),
         ("apply-remediation", 1, "success"),
     ]
+
+
+QUIET = ['{"@timestamp": "2026-01-01T00:00:00Z", "log.level": "INFO", "log.logger": "node", "message": "started"}']
+LOUD = ['{"@timestamp": "2026-01-01T00:00:07Z", "log.level": "WARN", "log.logger": "disk", "message": "nearly full"}']
+
+
+@asynccontextmanager
+async def triaging(elasticsearch_url: str, index_prefix: str, folder: Path) -> AsyncIterator[Caller]:
+    """A replica that knows log-triage, and a worker process with the built-in executors."""
+    async with Served(elasticsearch_url, index_prefix, folder / "serve.log") as served, calling(served.url) as caller:
+        await caller.put_definition("log-triage", (ROOT / "examples/log-triage.yaml").read_text())
+        arguments = ["worker", "--capability", "es-index,es-query,render", "--server", served.url]
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from leasehold.core.app.script import main; main()", *arguments,
+            env={**os.environ, "LEASEHOLD_ES_URL": elasticsearch_url}, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(90):
+                yield caller
+        finally:
+            worker.terminate()
+            await worker.wait()
+
+
+async def triaged(caller: Caller, index: str, lines: list[str]) -> dict[str, Any]:
+    """The instance once it waits or has ended."""
+    body = {"params": {"index": index, "lines": lines}}
+    _, view = await caller.send("POST", "/_workflows/log-triage/_start", body)
+    return await settled(caller, view["instance_id"])
+
+
+async def settled(caller: Caller, instance_id: str) -> dict[str, Any]:
+    view: dict[str, Any] = {"status": "running"}
+    while view["status"] == "running":
+        await asyncio.sleep(0.05)
+        _, view = await caller.send("GET", f"/_workflows/_instances/{instance_id}")
+    return view
+
+
+@pytest.mark.elasticsearch
+async def test_a_log_with_warnings_opens_a_case_once_approved_and_one_without_asks_nobody(
+    elasticsearch_url: str, index_prefix: str, tmp_path: Path
+) -> None:
+    async with triaging(elasticsearch_url, index_prefix, tmp_path) as caller:
+        quiet = await triaged(caller, f"{index_prefix}-quiet", QUIET)
+        assert (quiet["status"], quiet["steps"][-1]["status"]) == ("succeeded", "skipped")
+        assert (quiet["outputs"]["warnings"], quiet["outputs"]["case_opened"]) == (0, False)
+        assert "Lines: 1. Warnings or worse: 0." in quiet["outputs"]["report"]
+
+        loud = await triaged(caller, f"{index_prefix}-loud", QUIET + LOUD)
+        assert (loud["status"], loud["steps"][-1]["status"]) == ("waiting", "waiting")
+        await caller.send("POST", f"/_workflows/_instances/{loud['instance_id']}/_approve", {})
+        loud = await settled(caller, loud["instance_id"])
+        assert (loud["status"], loud["outputs"]["warnings"], loud["outputs"]["case_opened"]) == ("succeeded", 1, True)
+        assert "- 00:00:07 `disk`: nearly full" in loud["outputs"]["report"]
+    async with (
+        aiohttp.ClientSession(elasticsearch_url) as session,
+        session.get(f"/{index_prefix}-loud-cases/_search") as answer,
+    ):
+        (case,) = (await answer.json())["hits"]["hits"]
+    assert case["_source"]["instance"] == loud["instance_id"]
 
 
 async def attempts(url: str, prefix: str, instance_id: str, count: int) -> list[dict[str, Any]]:
