@@ -3,7 +3,6 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from leasehold.tenancy import FairQueue
 
 Entry = tuple[str, int]
