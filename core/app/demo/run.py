@@ -87,7 +87,7 @@ def _ground(stack: ExitStack, screen: Screen, elasticsearch: str, folder: Path) 
         wait_for("a lane", lambda: _owned_lanes(remote), within_s=_START_WITHIN_S, check=replica.check)
     screen.say(f"a replica answers at {server}")
     variables = {"LEASEHOLD_ES_URL": elasticsearch}
-    arguments = ["worker", "--capability", CAPABILITIES, "--server", server]
+    arguments = ["worker", "--capability", CAPABILITIES, "--server", server, "--drain-timeout", "5s"]
     worker = stack.enter_context(Command("worker", arguments, variables, folder))
     screen.say(f"a worker claims {CAPABILITIES}")
     return Ground(elasticsearch, server, folder, replica, worker)
