@@ -112,8 +112,6 @@ class ClaimClient:
     ) -> None:
         await self._exchange.__aexit__(kind, error, trace)
 
-    # Executors
-
     async def claim(
         self,
         capabilities: str | Iterable[str],
@@ -246,8 +244,6 @@ class ClaimClient:
         if len(results) != len(reports):
             raise WrongAnswer(f"{len(reports)} reports got {len(results)} results")
         return TimedResults(results, answered.sent_at_s, answered.after_unknown)
-
-    # Scripts
 
     async def start(
         self,

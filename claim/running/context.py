@@ -100,8 +100,6 @@ class StepContext:
         """Record a tool or model call; goes into history with the attempt. Its usage is not added to the attempt's."""
         self._calls.append(Call(name, _as_it_is_now(input), _as_it_is_now(output), duration_ms, usage))
 
-    # What the worker reads
-
     def news(self) -> HeartbeatBody:
         """What the next heartbeat is to carry: what has not been delivered yet."""
         with self._lock:

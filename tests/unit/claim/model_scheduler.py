@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from leasehold.claim.durations import duration_ms
-from leasehold.claim.transport import Answer, Request
+from leasehold.claim.transport import Answer, NoAnswer, Request
 
 from .scripted import PROBLEM, Heard, problem, said
 
@@ -88,13 +88,20 @@ class ModelScheduler:
         body = msgspec.json.decode(request.body) if request.body else None
         heard = Heard(request.method, parts.path, query, request.headers, body, parts.netloc)
         self.heard.append(heard)
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._answer(heard)
+        except TimeoutError:
+            raise NoAnswer(f"no answer within {within_s:g} s") from None
+
+    async def _answer(self, heard: Heard) -> Answer:
         await self._travel()
         fault = self.fault(heard)
         if isinstance(fault, Answer):
             return fault
         if isinstance(fault, float):
             await asyncio.sleep(fault)
-        answer = await self._claim(query) if parts.path.endswith("_claim") else self._bulk(body)
+        answer = await self._claim(heard.query) if heard.path.endswith("_claim") else self._bulk(heard.body)
         await self._travel()
         if isinstance(fault, Exception):
             raise fault

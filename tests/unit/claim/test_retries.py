@@ -191,6 +191,20 @@ def test_another_server_is_asked_at_once_and_stays_in_use() -> None:
     assert (took_s, len(first.heard), len(second.heard)) == (0.0, 1, 3)
 
 
+def test_an_answer_of_any_kind_ends_the_count_of_failures() -> None:
+    async def ask(client: ClaimClient) -> list[float]:
+        took_s = []
+        for _ in range(20):
+            began_s = asyncio.get_running_loop().time()
+            await client.instance("00-a")
+            took_s.append(asyncio.get_running_loop().time() - began_s)
+        return took_s
+
+    replies: list[Reply] = [NotSent("refused"), said(VIEW)]
+    took_s, _ = ask_all(ask, Script(*replies * 20))
+    assert max(took_s) <= 0.05
+
+
 def test_a_claim_may_wait_for_as_long_as_it_asked_to() -> None:
     async def slow(heard: Heard) -> Answer:
         await asyncio.sleep(30)

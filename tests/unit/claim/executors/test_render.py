@@ -89,9 +89,6 @@ async def test_a_payload_that_does_not_fit_is_not_rendered(render: Render, paylo
     assert words in message
 
 
-# What templates can do, without a process
-
-
 def text_of(template: str, max_bytes: int = 10_000, **values: Any) -> dict[str, str]:
     return rendered(environment(), template, values, max_bytes)
 
