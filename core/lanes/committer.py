@@ -328,6 +328,8 @@ class Committer:
                 unknown.append(write)
         if held_back:
             self._push_back([write for write, _ in held_back], held_back[0][1].error_reason)
+        elif not fenced:
+            self._slow_down(f"the fence item failed: {fence.error_reason}")
         else:
             self._backoff_ms = 0
             self._grow()
@@ -377,6 +379,10 @@ class Committer:
         for write in writes:
             write.resident.side_writes[:0] = write.sides
             self._again(write)
+        self._slow_down(reason)
+
+    def _slow_down(self, reason: str) -> None:
+        """The next bulk is smaller and later; while a pause lasts it is not made longer."""
         if self._paused_until_ms <= self._clock.monotonic_ms():
             self._bulk_documents = max(1, self._bulk_documents // 2)
             self._pause()

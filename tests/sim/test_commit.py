@@ -224,6 +224,22 @@ def test_a_bulk_whose_fence_item_failed_answers_nobody_until_it_is_written_again
     run_virtual(main())
 
 
+def test_a_fence_item_that_keeps_failing_is_tried_again_after_growing_pauses() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            s.faults.fail_items(503, fits=is_fence, index=LANE, times=10_000)
+            start = asyncio.create_task(s.start("one"))
+            before = s.store.requests["bulk"]
+            await asyncio.sleep(4)
+            assert s.store.requests["bulk"] - before < 25
+            assert not start.done()
+            s.faults.clear()
+            await start
+
+    run_virtual(main())
+
+
 def test_admission_closes_while_elasticsearch_pushes_back_and_opens_again() -> None:
     async def main() -> None:
         async with scheduler(new_cluster()) as s:
