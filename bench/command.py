@@ -23,9 +23,10 @@ from ..ilm import IlmError
 from .circumstances import Usage, commit, machine, versions
 from .errors import BenchError
 from .ground import open_cluster
-from .report import Report, as_json, print_table
+from .report import Report, as_json
 from .scenario import Options, Run, Scenario, sayer
 from .scenarios import SCENARIOS
+from .tables import print_report
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ def bench(
         sys.stdout.buffer.write(as_json(report))
         sys.stdout.flush()
     else:
-        print_table(report, Console())
+        print_report(report, Console())
 
 
 async def measure(scenario: Scenario, options: Options) -> Report:

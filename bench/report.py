@@ -1,14 +1,11 @@
-"""A scenario's outcome as one JSON object, and as a table for a terminal."""
+"""A scenario's outcome, with all that is needed to judge it, as one JSON object."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from rich.console import Console
-from rich.table import Table
 
 
 class Target(Struct, frozen=True):
@@ -66,65 +63,3 @@ class Report(Struct, frozen=True):
 def as_json(report: Report) -> bytes:
     """One line of JSON, with its line feed."""
     return msgspec.json.encode(report) + b"\n"
-
-
-def print_table(report: Report, console: Console) -> None:
-    """The targets, then every figure, for people."""
-    console.print(f"[bold]{report.scenario}[/]: {report.question}")
-    targets = Table("target", "value", "bar", "unit", "met")
-    for target in report.targets:
-        met = "[green]yes[/]" if target.met else "[red]no[/]"
-        targets.add_row(target.name, _shown(target.value), _shown(target.bar), target.unit, met)
-    console.print(targets)
-    figures = Table("figure", "value")
-    for name, value in _plain(report.figures):
-        figures.add_row(name, _shown(value))
-    console.print(figures)
-    for name, rows in _listed(report.figures):
-        console.print(name)
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*(_shown(value) for value in row.values()))
-        console.print(table)
-    wrong = ", ".join(f"{count} {name}" for name, count in report.wrong.items())
-    console.print(f"correct: {'yes' if report.correct else '[red]no[/]'} ({wrong})")
-    console.print(
-        f"commit {report.commit}, Elasticsearch {report.versions.get('elasticsearch_server')}, seed {report.seed}"
-    )
-
-
-def _plain(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single figure with its path; lists of like figures are left to `_listed`."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _plain(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list) and not _is_table(value):
-        for position, inner in enumerate(value):
-            yield from _plain(inner, f"{path}[{position}]")
-    elif not isinstance(value, list):
-        yield path, value
-
-
-def _listed(value: Any, path: str = "") -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Every list of like figures, which makes a table of its own."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _listed(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list) and _is_table(value):
-        yield path, value
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            yield from _listed(inner, f"{path}[{position}]")
-
-
-def _is_table(values: list[Any]) -> bool:
-    return bool(values) and all(
-        isinstance(row, Mapping) and not any(isinstance(cell, Mapping | list) for cell in row.values())
-        for row in values
-    )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3f}" if abs(value) < 1_000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

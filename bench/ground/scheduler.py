@@ -35,6 +35,8 @@ class Counts(Struct, frozen=True):
     bulks: float
     bulk_documents: float
     history_records: float
+    history_lag: float
+    claims_waiting: float
     unexpected: float
     requests: dict[str, float]
     request_s: dict[str, float]
@@ -80,6 +82,8 @@ class Scheduler:
             bulks=totals.get("leasehold_commit_bulks_total", 0.0),
             bulk_documents=totals.get("leasehold_commit_documents_total", 0.0),
             history_records=totals.get("leasehold_history_records_total", 0.0),
+            history_lag=totals.get("leasehold_history_lag_records", 0.0),
+            claims_waiting=totals.get("leasehold_http_claims_waiting", 0.0),
             unexpected=totals.get("leasehold_unexpected_errors_total", 0.0),
             requests=routes.get("leasehold_http_request_duration_seconds_count", {}),
             request_s=routes.get("leasehold_http_request_duration_seconds_sum", {}),

@@ -19,6 +19,8 @@ def counts(requests: float) -> Counts:
         bulks=requests * 2,
         bulk_documents=requests * 3,
         history_records=0,
+        history_lag=0,
+        claims_waiting=0,
         unexpected=0,
         requests={ROUTE: requests},
         request_s={ROUTE: requests * 0.004},

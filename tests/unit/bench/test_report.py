@@ -1,13 +1,11 @@
-"""The shape of a report, its targets and its table."""
+"""The shape of a report, and its targets."""
 
 from __future__ import annotations
 
-import io
 import json
 
 import pytest
-from leasehold.bench.report import Report, Target, as_json, at_least, at_most, print_table
-from rich.console import Console
+from leasehold.bench.report import Report, Target, as_json, at_least, at_most
 
 
 def report() -> Report:
@@ -49,14 +47,3 @@ def test_a_time_has_to_stay_below_its_bar(value: float | None, met: bool) -> Non
 @pytest.mark.parametrize(("value", "met"), [(49_999.0, False), (50_000.0, True), (None, False)])
 def test_a_throughput_has_to_reach_its_bar(value: float | None, met: bool) -> None:
     assert at_least("writes", value, 50_000, "1/s").met is met
-
-
-def test_the_table_shows_targets_every_figure_and_what_went_wrong() -> None:
-    written = io.StringIO()
-    print_table(report(), Console(file=written, width=100))
-    shown = written.getvalue()
-    assert "rates[0].rate_per_s" in shown
-    assert "rates[0].rounds" in shown
-    assert "2.500" in shown
-    assert "1 lost, 0 doubled" in shown
-    assert "documents/s" in shown
