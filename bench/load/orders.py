@@ -135,11 +135,15 @@ class Pass(Struct, frozen=True, tag=True):
 
 
 class Passed(Struct, frozen=True):
-    """A pass's outcome. `items_refused` counts bulk items that were not answered 2xx: there should be none."""
+    """A pass's outcome. `items_refused` counts bulk items that were not answered 2xx: there should be none.
+
+    `cpu_ns` is what the writer itself used of the processors meanwhile.
+    """
 
     documents: int
     began_ns: int
     ended_ns: int
+    cpu_ns: int
     items_refused: int
     bulk_ns: list[int]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic_ns, sleep
+from time import monotonic_ns, process_time_ns, sleep
 
 from ...core.es.lines import index_line, put_line
 from .bulks import WrittenItem, bulk_request, every_item_written, written_items
@@ -58,13 +58,16 @@ class RawWriter:
             sleep(max(0, order.begin_ns - monotonic_ns()) / 1e9)
             return [connection.exchange(request) for request in requests]
 
+        cpu_before_ns = process_time_ns()
         with ThreadPoolExecutor(len(self._shares)) as threads:
             answers = [answer for share in threads.map(write, self._connections, self._shares) for answer in share]
+        cpu_ns = process_time_ns() - cpu_before_ns
         self._shares = []
         return Passed(
             documents=len(self._documents),
             began_ns=order.begin_ns,
             ended_ns=max(answer.arrived_ns for answer in answers),
+            cpu_ns=cpu_ns,
             items_refused=self._learn_versions(answers),
             bulk_ns=[answer.arrived_ns - answer.sent_ns for answer in answers],
         )

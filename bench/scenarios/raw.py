@@ -57,6 +57,7 @@ class RawPass(Struct, frozen=True):
     documents_per_s: float
     bulk_p50_ms: float
     bulk_p99_ms: float
+    client_cpu_us_per_document: float
     items_refused: int
 
 
@@ -82,6 +83,7 @@ async def run(run: Run) -> Outcome:
         "median_documents_per_s": median(each.documents_per_s for each in again),
         "document_bytes": document_bytes,
         "elasticsearch_cpu_us_per_document": round(cpu_s * 1e6 / (len(every) * plan.documents), 1),
+        "client_cpu_us_per_document": median(each.client_cpu_us_per_document for each in every),
         "sweep": to_builtins(sweep),
         "repeats": to_builtins(again),
     }
@@ -140,6 +142,7 @@ async def _measure(writer: Hand, batch: int, connections: int) -> tuple[int, Raw
         documents_per_s=round(passed.documents / ((passed.ended_ns - passed.began_ns) / 1e9)),
         bulk_p50_ms=bulks.p50_ms,
         bulk_p99_ms=bulks.p99_ms,
+        client_cpu_us_per_document=round(passed.cpu_ns / 1_000 / passed.documents, 1),
         items_refused=passed.items_refused,
     )
 

@@ -31,7 +31,7 @@ from leasehold.bench.load.roles import ROLES
         Starts([Start(1, Timed(1, 2, 3), 201), Start(2, Timed(1, 2, None), 0)]),
         Claims([Claim(1, "00-x~work~1", 1, 2, 3, 200)], 1),
         Probes([Probe(Timed(1, 2, 3), 4), Probe(Timed(1, 2, None))]),
-        Passed(10, 1, 2, 0, [5, 6]),
+        Passed(10, 1, 2, 3, 0, [5, 6]),
     ],
 )
 def test_an_order_or_answer_is_read_as_it_was_written(sent: Any) -> None:
