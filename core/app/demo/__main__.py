@@ -10,10 +10,9 @@ from typing import NoReturn
 
 from ...errors import LeaseholdError
 from .kept import run_detached, stay
+from .processes import ENDINGS
 from .run import Ground, Outcome, demonstrate
 from .screen import Screen
-
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -25,11 +24,11 @@ def main() -> int:
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         received.append(number)
-        for other in _ENDINGS:
+        for other in ENDINGS:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in _ENDINGS:
+    for number in ENDINGS:
         signal.signal(number, end)
     try:
         _demonstrate(arguments.kept)

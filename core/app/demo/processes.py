@@ -18,6 +18,7 @@ from ...errors import LeaseholdError
 
 T = TypeVar("T")
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_INTERVAL_S = 0.05
 _STOP_WITHIN_S = 20.0
 _SCRIPT = "from leasehold.core.app.script import main; main()"
@@ -49,9 +50,27 @@ class Command:
         return self._child.pid
 
     def __enter__(self) -> Self:
+        # An exception that a signal raises while Python forks is lost, so signals wait until there is a child to stop.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        try:
+            self._child = self._started(held)
+        finally:
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            except BaseException:
+                self._stop()
+                raise
+        return self
+
+    def _started(self, mask: set[signal.Signals | int]) -> subprocess.Popen[bytes]:
+        def before_it_runs() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            if sys.platform == "linux":
+                _end_with_parent()
+
         with self.log_file.open("ab") as log:
             # Its own session: a Ctrl-C of the terminal reaches this process alone, which then stops them in order.
-            self._child = subprocess.Popen(  # noqa: S603  our own interpreter and script
+            return subprocess.Popen(  # noqa: S603  our own interpreter and script
                 [sys.executable, "-c", _SCRIPT, *self._arguments],
                 env=self._environment,
                 cwd=self._folder,
@@ -59,15 +78,18 @@ class Command:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=before_it_runs,
             )
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         child, self._child = self._child, None
-        assert child is not None
+        if child is None:
+            return
         child.terminate()
         try:
             child.wait(_STOP_WITHIN_S)
