@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 import tempfile
@@ -24,7 +23,7 @@ _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
 _END_WITHIN_S = 15.0
 _LAST_WORDS = 2_000
-_COMMAND = "from leasehold.core.app.script import main; main()"
+_LEASHED = ("-P", "-m", "leasehold.bench.ground.leashed")
 
 
 class Counts(Struct, frozen=True):
@@ -105,21 +104,12 @@ async def running_scheduler(cluster: Cluster) -> AsyncIterator[Scheduler]:
         log = Path(folder) / "scheduler.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-P", "-c", _COMMAND, "serve"),
-                *(
-                    "--port",
-                    str(port),
-                    "--index-prefix",
-                    cluster.prefix,
-                    "--elasticsearch",
-                    ",".join(cluster.settings.urls),
-                ),
-                stdin=asyncio.subprocess.DEVNULL,
+                *(sys.executable, *_LEASHED, "serve", "--log-format", "json", "--port", str(port)),
+                *("--index-prefix", cluster.prefix, "--elasticsearch", ",".join(cluster.settings.urls)),
+                stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, "LEASEHOLD_LOG_FORMAT": "json"},
             )
         try:
             found = Scheduler(Address(f"http://127.0.0.1:{port}"), process.pid, log)
