@@ -241,6 +241,10 @@ class Engine:
                 await self.control.pass_once()
             except StoreError as error:
                 log.warning("control.pass_failed", error=str(error))
+            except Exception:
+                # A replica that renews nothing any more would lose its lanes for good; the next pass reads all anew.
+                self.metrics.loop_failed("control")
+                log.exception("control.pass_failed")
 
     async def _or_lose(self, lane: Lane, work: Coroutine[None, None, None]) -> None:
         """What can't be read leaves memory in doubt: the lane is given up, and read anew as a whole."""

@@ -249,7 +249,7 @@ class Control:
 
     def _take_in(self, id: str, document: StoredDocument | None, now_ms: int) -> None:
         if document is None or document.version is None:
-            self._seen.pop(id, None)
+            self._forget(id)
             return
         seen = self._seen.get(id)
         if seen is not None and seen.version == document.version:
@@ -263,6 +263,14 @@ class Control:
             if lease.owner != self._me and lease.lane in self._mine:
                 self._mine.discard(lease.lane)
                 self._on_lost(lease.lane)
+
+    def _forget(self, id: str) -> None:
+        """A document is gone. A lane without a lease document is nobody's."""
+        self._seen.pop(id, None)
+        lane = id.removeprefix("lane-")
+        if lane != id and self._leases.pop(lane, None) is not None and lane in self._mine:
+            self._mine.discard(lane)
+            self._on_lost(lane)
 
     def _live(self) -> list[str]:
         """The members whose records have changed within the lease time."""

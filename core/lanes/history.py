@@ -116,9 +116,14 @@ class History:
         if not batch:
             return 0
         lines: list[bytes] = []
-        for record in batch:
-            row = record.resident.lane.row(record.resident, record.row_id, record.entry)
-            lines += (create_line_in(record.entry.index, record.row_id), stripped_row(row) if record.stripped else row)
+        for record in list(batch):
+            row = self._row(record)
+            if row is None:
+                batch.remove(record)
+            else:
+                lines += (create_line_in(record.entry.index, record.row_id), row)
+        if not batch:
+            return 0
         try:
             items = await self._store.bulk(lines)
         except StoreError as error:
@@ -129,6 +134,16 @@ class History:
         confirmed = await self._read_answers(batch, items)
         self._metrics.history(confirmed, self.lag_records)
         return confirmed
+
+    def _row(self, record: Record) -> bytes | None:
+        """The record's body; None for one that can't be made: it stays in its outbox, and the others go on."""
+        try:
+            row: bytes = record.resident.lane.row(record.resident, record.row_id, record.entry)
+            return stripped_row(row) if record.stripped else row
+        except Exception:
+            self._metrics.loop_failed("history")
+            log.exception("history.record_not_made", row=record.row_id)
+            return None
 
     async def refresh_once(self) -> int:
         """Make what is confirmed readable by search, then let the documents go; returns how many."""

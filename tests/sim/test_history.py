@@ -7,6 +7,9 @@ import asyncio
 import msgspec
 import pytest
 from leasehold.core.errors import QuotaExceeded
+from leasehold.core.lanes.codec import OutboxEntry
+from leasehold.core.lanes.lane import Lane
+from leasehold.core.lanes.resident import Resident
 from leasehold.core.settings import HistorySettings
 
 from tests.kit.model_store import ModelElasticsearch
@@ -161,6 +164,32 @@ def test_a_row_that_history_refuses_is_kept_without_its_payloads() -> None:
             assert row["stripped"] is True
             assert "output" not in row["step"]
             assert live(cluster) == {}
+
+    run_virtual(main())
+
+
+def test_a_record_that_cannot_be_made_stays_in_its_outbox_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            broken = (await s.start("one")).instance_id
+            fine = (await s.start("one")).instance_id
+            made = Lane.row
+
+            def row(lane: Lane, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
+                if row_id == f"{broken}:only:1":
+                    raise ZeroDivisionError
+                return made(lane, resident, row_id, entry)
+
+            monkeypatch.setattr(Lane, "row", row)
+            await s.run_all(2)
+            await asyncio.sleep(3)
+            assert rows(cluster, STEPS) == [f"{fine}:only:1"]
+            assert list(live(cluster)) == [broken]
+            assert await s.status(broken) == "succeeded"
 
     run_virtual(main())
 

@@ -97,6 +97,23 @@ def test_a_dead_replicas_lanes_are_taken_after_the_lease_and_it_is_struck_off() 
     run_virtual(main())
 
 
+def test_a_lease_document_that_is_gone_costs_its_lane_and_nothing_else() -> None:
+    async def main() -> None:
+        cluster = new_cluster(lanes=4)
+        async with scheduler(cluster, settings=FOUR_LANES) as s:
+            await asyncio.sleep(3)
+            del cluster.indices["workflow-control"].documents["lane-02"]
+            renewals = documents(cluster, "workflow-control")["replica-replica-a"]["renewals"]
+            await asyncio.sleep(10)
+            assert await owned(s) == {"00", "01", "03"}
+            assert documents(cluster, "workflow-control")["replica-replica-a"]["renewals"] > renewals
+            await s.define(ONE_STEP)
+            await s.start("one")
+            await s.run_all(1)
+
+    run_virtual(main())
+
+
 def test_replicas_that_start_at_the_same_moment_agree() -> None:
     async def main() -> None:
         cluster = new_cluster(lanes=4)
