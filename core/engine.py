@@ -225,9 +225,12 @@ class Engine:
     async def _load(self, lane: Lane) -> None:
         try:
             await take_over(lane)
-        except LeaseholdError as error:
+        except Exception as error:
             # The lease is kept and not renewed as ours: the next pass of control takes it under a new epoch.
-            log.warning("lane.take_over_failed", lane=lane.name, epoch=lane.epoch, error=str(error))
+            expected = isinstance(error, LeaseholdError)
+            log.warning(
+                "lane.take_over_failed", lane=lane.name, epoch=lane.epoch, error=repr(error), exc_info=not expected
+            )
             self._drop(lane, str(error))
             self.control.abandon(lane.name)
         else:

@@ -174,6 +174,12 @@ class Lane:
         elif resident.finished:
             self._history.finished(resident)
 
+    def leave_alone(self, resident: Resident) -> None:
+        """Forget an instance that can't be dealt with; its document stays as it is, for somebody to look at."""
+        self.residents.pop(resident.id, None)
+        for step in resident.ready.values():
+            self._queue.withdraw(step)
+
     def fire_due(self) -> None:
         """One pass over the timers: everything due happens now."""
         now_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()

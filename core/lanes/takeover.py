@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from ..errors import NotFound, StoreError, Unavailable
@@ -45,9 +46,13 @@ async def take_over(lane: Lane) -> None:
     await _drop_late_creates(lane, loaded)
     for resident, bookkeeping, version in loaded:
         if resident.id in lane.residents:
-            if version.seq_no > fence.seq_no:
-                revoke_unanswered(lane, resident, bookkeeping)
-            lane.install(resident)
+            try:
+                if version.seq_no > fence.seq_no:
+                    revoke_unanswered(lane, resident, bookkeeping)
+                lane.install(resident)
+            except Exception:
+                log.exception("lane.poison_instance", lane=lane.name, instance_id=resident.id)
+                lane.leave_alone(resident)
     log.info("lane.taken", lane=lane.name, epoch=lane.epoch, instances=len(lane.residents))
 
 
@@ -120,7 +125,7 @@ async def _reached(lane: Lane, seq_no: int) -> None:
 async def _read_all(lane: Lane) -> list[tuple[Resident, Bookkeeping, Version]]:
     loaded: list[tuple[Resident, Bookkeeping, Version]] = []
     async for page in documents_after(lane.parts.store, lane.index, page_size=_PAGE):
-        decoded = [(document, *codec.decode_document(document.source)) for document in page]
+        decoded = [(document, *parts) for document in page if (parts := _decoded(lane, document)) is not None]
         instances = await with_sides(lane.parts.store, lane.index, [instance for _, instance, _ in decoded])
         for (document, _, bookkeeping), instance in zip(decoded, instances, strict=True):
             resident = await _resident_or_none(lane, document, instance, bookkeeping)
@@ -128,6 +133,15 @@ async def _read_all(lane: Lane) -> list[tuple[Resident, Bookkeeping, Version]]:
                 lane.residents[resident.id] = resident
                 loaded.append((resident, bookkeeping, document.version))
     return loaded
+
+
+def _decoded(lane: Lane, document: StoredDocument) -> tuple[Instance, Bookkeeping] | None:
+    """None for a document that is no instance's as this release writes it: it is left alone, and the lane goes on."""
+    try:
+        return codec.decode_document(document.source)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        log.error("lane.document_unreadable", lane=lane.name, id=document.id, error=str(error))
+        return None
 
 
 async def _resident_or_none(

@@ -11,6 +11,7 @@ from leasehold.claim.wire import HeartbeatBody
 from leasehold.core.errors import LeaseLost, Unavailable
 
 from tests.kit.faults import Held
+from tests.kit.model_index import Operation
 from tests.kit.model_store import ModelElasticsearch, ModelStore
 from tests.kit.schedulers import (
     ANYBODY,
@@ -282,5 +283,23 @@ def test_a_repeated_keyed_start_creates_the_instance_that_the_first_never_did() 
             assert [key["instance_id"] for key in keys.values()] == [answer.instance_id]
             assert list(live(cluster)) == [answer.instance_id]
             assert (await second.start("one", key="k")).instance_id == answer.instance_id
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "source", [b'{"kind":"instance"}', b'{"kind":"instance","id":7,"steps":[]}', b'{"kind":"instance","status":"?"}']
+)
+def test_a_malformed_document_is_left_alone_and_the_lane_goes_on(source: bytes) -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with dying(cluster) as first:
+            await first.define(ONE_STEP)
+            started = await first.start("one")
+        assert cluster.apply(Operation("create", LANE, "malformed", source)).status == 201
+        async with scheduler(cluster, replica_id="replica-b") as second:
+            await second.run_all(1)
+            assert await second.status(started.instance_id) == "succeeded"
+            assert "malformed" in documents(cluster, LANE)
 
     run_virtual(main())
