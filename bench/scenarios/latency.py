@@ -55,7 +55,7 @@ class _Plan(Struct, frozen=True):
     load_s: float
     floor_s: float
     warm_up_s: float
-    warm_up_per_s: float = 100.0
+    warm_up_per_s: float = 200.0
 
 
 _FULL = _Plan(6, 15.0, 5.0, 20.0)
@@ -120,14 +120,15 @@ async def _rounds(
     run.say(f"warming up for {plan.warm_up_s:.0f} s")
     warm_up: list[Start] = []
     warm_at_s = monotonic() + plan.warm_up_s
-    while monotonic() < warm_at_s:
+    round_s = plan.load_s + _SETTLE_S + plan.floor_s
+    while monotonic() < warm_at_s and run.has_time_for(round_s + _WAY_OUT_S):
         warm_up += await _start(crew, plan.warm_up_per_s, _WARM_UP_LOAD_S, f"{seed}-warm-up", numbers)
         await _probe(crew, plan.warm_up_per_s, _WARM_UP_FLOOR_S, f"{seed}-warm-up")
     await _until_idle(run, replica, connections)
     rounds = []
     for rate in rates:
         for number in range(1, plan.rounds + 1):
-            if number > 1 and not run.has_time_for(plan.load_s + plan.floor_s + _WAY_OUT_S):
+            if number > 1 and not run.has_time_for(round_s + _WAY_OUT_S):
                 break
             before = await replica.counts()
             starts = await _start(crew, rate, plan.load_s, f"{seed}-{rate}-{number}", numbers)
