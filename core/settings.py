@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
+NonNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 IndexPrefix = Annotated[
     str,
@@ -62,12 +63,14 @@ class CommitSettings(Struct, frozen=True):
 
 
 class HistorySettings(Struct, frozen=True):
-    """Delivery into history. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at most,
-    history is refreshed so that finished instances' documents can go."""
+    """Delivery into history. `linger_ms`: rows wait that long for others to share a request; too low takes fsyncs from
+    commits, too high delays the rows. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at
+    most, history is refreshed so that finished instances' documents can go."""
 
     bulk_max_records: Positive = 1_000
+    linger_ms: NonNegative = 100
     lag_max_records: Positive = 200_000
-    refresh_every_ms: Positive = 500
+    refresh_every_ms: Positive = 1_000
 
 
 class LimitSettings(Struct, frozen=True):

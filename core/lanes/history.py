@@ -173,6 +173,8 @@ class History:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            # No caller waits for a row, and each bulk costs an fsync that commits have to share.
+            await asyncio.sleep(self._settings.linger_ms / 1_000)
             while self._waiting:
                 self._metrics.loop("history")
                 await self.pass_once()
