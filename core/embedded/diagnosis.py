@@ -43,9 +43,11 @@ def last_error(printed: str) -> str:
 def keep(console: Path) -> str:
     """Copy what was printed out of the private folder; the words that say where it is."""
     try:
-        with tempfile.NamedTemporaryFile(prefix="leasehold-es-failed-", suffix=".log", delete=False) as kept:
-            with console.open("rb") as file:
-                shutil.copyfileobj(file, kept)
+        with (
+            console.open("rb") as file,
+            tempfile.NamedTemporaryFile(prefix="leasehold-es-failed-", suffix=".log", delete=False) as kept,
+        ):
+            shutil.copyfileobj(file, kept)
             return f"its log was kept in {kept.name}"
     except OSError as error:
         return f"its log could not be kept ({error.strerror})"

@@ -69,9 +69,13 @@ def test_a_full_disk_is_told_with_the_way_out(console: Path) -> None:
     assert "TMPDIR" in sentence_of(console)
 
 
-def test_a_console_that_is_gone_is_no_second_failure(console: Path) -> None:
+def test_a_console_that_is_gone_is_no_second_failure(
+    console: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert sentence_of(console) == "Elasticsearch did not start: it printed nothing"
     assert keep(console) == "its log could not be kept (No such file or directory)"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_log_is_kept_outside_the_private_folder(
