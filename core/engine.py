@@ -269,8 +269,7 @@ class Engine:
         lane.apply(fresh, set_aside_event(self.clock.now_ms(), reason))
 
     async def _rebuild(self, lane: Lane, resident: Resident, found: StoredDocument) -> Resident:
-        for step in resident.ready.values():
-            self.queue.withdraw(step)
+        lane.withdraw(resident)
         instance, bookkeeping = codec.decode_document(found.source)
         (instance,) = await with_sides(self.store, lane.index, [instance])
         assert found.version is not None

@@ -68,4 +68,4 @@ def imported(name: str) -> Callable[..., Any]:
         raise ClaimError(f"--python {name} can't be imported: {error}") from error
     if not callable(found):
         raise ClaimError(f"--python {name} is no function")
-    return found  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]  # it is callable, which is all that can be checked

@@ -175,8 +175,12 @@ class Lane:
             self._history.finished(resident)
 
     def leave_alone(self, resident: Resident) -> None:
-        """Forget an instance that can't be dealt with; its document stays as it is, for somebody to look at."""
+        """Forget an instance that has ended or can't be dealt with; its document is left as it is."""
         self.residents.pop(resident.id, None)
+        self.withdraw(resident)
+
+    def withdraw(self, resident: Resident) -> None:
+        """Take the instance's ready steps out of the queue."""
         for step in resident.ready.values():
             self._queue.withdraw(step)
 
@@ -204,8 +208,7 @@ class Lane:
         for resident in self.residents.values():
             answers += resident.answers
             resident.answers = []
-            for step in resident.ready.values():
-                self._queue.withdraw(step)
+            self.withdraw(resident)
         settle_all(answers, Unavailable(f"lane {self.name} is changing its owner: {reason}"))
 
     # CommitListener
@@ -218,9 +221,7 @@ class Lane:
             self._history.deliver(resident, named)
 
     def gone(self, resident: Resident) -> None:
-        self.residents.pop(resident.id, None)
-        for step in resident.ready.values():
-            self._queue.withdraw(step)
+        self.leave_alone(resident)
         if resident.answers:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
             resident.answers = []

@@ -100,7 +100,7 @@ def cancel(
     space: SpaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel an instance, compensating what it did."""
+    """Cancel an instance: what is open ends, and executors are told at their next heartbeat."""
     _end("_cancel", instance_id, reason, Remote(server, tenant, space), as_json)
 
 

@@ -12,7 +12,6 @@ from ....claim.wire import (
     CompleteBody,
     FailBody,
     HeartbeatBody,
-    StepReport,
     StepReportResults,
     StepReports,
     Violation,
@@ -97,8 +96,7 @@ async def claim(surface: Surface, principal: Principal, parameters: ClaimParamet
     async def give_back() -> None:
         # Under a request id the client may be asking again at this moment, and is to get these very leases.
         if steps and parameters.request_id is UNSET:
-            reports = [StepReport(step_id=step.step_id, action="release") for step in steps]
-            await surface.replica.report_many(principal, reports)
+            await surface.replica.release_all(principal, steps)
 
     if parameters.max is not UNSET:
         return Reply(200, ClaimedSteps(steps or []), undelivered=give_back)

@@ -172,7 +172,7 @@ ROUTES: tuple[Route, ...] = (
         on_instances.reject, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.DecisionParameters, DecisionBody,
     ),
     Route(
-        "POST", "/_workflows/_instances/{id}/_cancel", "cancel", "instances", "Cancel an instance, compensating.",
+        "POST", "/_workflows/_instances/{id}/_cancel", "cancel", "instances", "Cancel an instance: what is open ends.",
         on_instances.cancel, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
     ),
     Route(
