@@ -57,6 +57,12 @@ class Metrics:
             ("index",),
             registry=self.registry,
         )
+        self._conflicts = Counter(
+            "leasehold_commit_conflicts_total",
+            "Items of group writes answered 409: a foreign write, or an own one whose answer was lost.",
+            ("index",),
+            registry=self.registry,
+        )
         self._history_records = Counter(
             "leasehold_history_records_total", "Records confirmed in the history indices.", registry=self.registry
         )
@@ -106,6 +112,10 @@ class Metrics:
             self._by_index[index] = counts
         counts[0]()
         counts[1](documents)
+
+    def conflicts(self, index: str, items: int) -> None:
+        """Count items of a group write that were answered 409; the fence is not among them."""
+        self._conflicts.labels(index).inc(items)
 
     def history(self, confirmed: int, lag_records: int) -> None:
         """Count records confirmed in history, and say how many are still on their way."""

@@ -252,6 +252,7 @@ class Committer:
             wake_at_ms=resident.wake_at_ms,
             ready=[step.capability for step in ready.values()],
             rank=min(step.rank for step in ready.values()) if ready else None,
+            held=bool(resident.leases or resident.outbox or resident.finished),
             log_parts=resident.log_parts,
             log=resident.log,
             outbox=[encoded for _, encoded in resident.outbox.values()],
@@ -333,6 +334,8 @@ class Committer:
         else:
             self._backoff_ms = 0
             self._grow()
+        if unknown:
+            self._metrics.conflicts(self._index, sum(item.status == 409 for item in items[:-1]))
         return unknown
 
     def _written(self, write: Write, item: BulkItem, sides: Sequence[BulkItem], fenced: bool) -> None:

@@ -112,6 +112,7 @@ async def scheduler(
     store: ModelStore | None = None,
     owning: bool = True,
     peers: Peers | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Scheduler]:
     """A replica, once it owns a lane (or at once, if not `owning`); its end is orderly unless the test abandons it."""
     store = store or ModelStore(cluster, latency_s=lambda: ROUND_TRIP_S / 2)
@@ -120,7 +121,7 @@ async def scheduler(
         settings,
         clock=clock or VirtualClock(),
         random=Random(seed),
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         replica_id=replica_id,
         peers=peers or NoPeers(),
     ) as replica:

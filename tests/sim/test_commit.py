@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from leasehold.core.errors import InvalidRequest, QuotaExceeded, Unavailable
 from leasehold.core.es.lines import fence_lines
+from leasehold.core.metrics import Metrics
 from leasehold.core.settings import CommitSettings, LaneSettings, LimitSettings, Settings
 
 from tests.kit.faults import Faults
@@ -149,6 +150,25 @@ def test_a_claim_survives_and_is_given_once(fault: Plan) -> None:
             assert step.attempt == 1
             assert await s.claim(wait_ms=1_000) == []
             assert await s.complete(step) == "succeeded"
+
+    run_virtual(main())
+
+
+def test_lost_races_are_counted_and_there_are_none_in_the_steady_state() -> None:
+    async def main() -> None:
+        metrics = Metrics()
+
+        def conflicts() -> float:
+            return metrics.registry.get_sample_value("leasehold_commit_conflicts_total", {"index": LANE}) or 0
+
+        async with scheduler(new_cluster(), metrics=metrics) as s:
+            await s.define(ONE_STEP)
+            await s.start("one")
+            await s.complete(await s.claim_one())
+            assert conflicts() == 0
+            s.faults.fail_items(409, fits=is_instance, applied=True, index=LANE)
+            await s.start("one")
+            assert conflicts() == 1
 
     run_virtual(main())
 
