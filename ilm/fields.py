@@ -31,8 +31,9 @@ def double() -> Mapping:
     return {"type": "double"}
 
 
-def boolean() -> Mapping:
-    return {"type": "boolean"}
+def boolean(*, doc_values: bool = True) -> Mapping:
+    """Without `doc_values` it can be searched, but not sorted or aggregated."""
+    return {"type": "boolean", **({} if doc_values else {"doc_values": False})}
 
 
 def date() -> Mapping:

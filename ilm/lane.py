@@ -7,7 +7,7 @@ There is no `@timestamp`: with one, Elasticsearch picks a merge policy for logs,
 
 from __future__ import annotations
 
-from .fields import Mapping, integer, keyword, long
+from .fields import Mapping, boolean, integer, keyword, long
 
 FIELDS: Mapping = {
     # `instance`, `side` (a large value of an instance, kept apart) or `fence`.
@@ -19,6 +19,9 @@ FIELDS: Mapping = {
     "version": integer(),
     # The capabilities of the steps that can be claimed; absent when there is none.
     "ready": keyword(),
+    # True while the owner has to hold the instance in memory: a step is leased, a history record is not confirmed, or
+    # the instance has ended. Absent otherwise.
+    "held": boolean(doc_values=False),
     # What the ready queue sorts by: `ready_at + priority * age_step` of the first ready step.
     "rank": long(),
     # The instance's next timer; absent when there is none.

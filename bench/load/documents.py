@@ -62,6 +62,7 @@ def _source(instance: Instance, events: tuple[AnyEvent, ...], number: int, now_m
         wake_at_ms=0,
         ready=[],
         rank=None,
+        held=True,
         log_parts=0,
         log=[codec.encode(event) for event in events],
         outbox=[],

@@ -83,6 +83,7 @@ def encode_document(
     wake_at_ms: int,
     ready: list[str],
     rank: int | None,
+    held: bool,
     log_parts: int,
     log: Iterable[bytes],
     outbox: Iterable[bytes],
@@ -101,6 +102,8 @@ def encode_document(
     if ready:
         engine["ready"] = ready
         engine["rank"] = rank
+    if held:
+        engine["held"] = True
     if instance.labels:
         engine["label_pairs"] = [f"{key}={value}" for key, value in instance.labels.items()]
     if log_parts:
