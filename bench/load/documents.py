@@ -17,14 +17,20 @@ WORKFLOW = "bench-one-step"
 CAPABILITY = "bench"
 STEP = "work"
 
-ONE_STEP = f"""\
-name: {WORKFLOW}
+
+def one_step(workflow: str, capability: str) -> str:
+    """The definition of a workflow with one step, which takes the input `n`."""
+    return f"""\
+name: {workflow}
 version: 1
 inputs:
   n: {{type: integer, required: true}}
 steps:
-  - {{name: {STEP}, executor: {CAPABILITY}, input: {{n: "{{{{ inputs.n }}}}"}}}}
+  - {{name: {STEP}, executor: {capability}, input: {{n: "{{{{ inputs.n }}}}"}}}}
 """
+
+
+ONE_STEP = one_step(WORKFLOW, CAPABILITY)
 
 _PLAN = Plan(WORKFLOW, 1, {STEP: StepPlan(STEP, CAPABILITY, static_input={"n": 0})}, (STEP,))
 

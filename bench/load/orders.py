@@ -148,6 +148,36 @@ class Passed(Struct, frozen=True):
     bulk_ns: list[int]
 
 
+class SeederSetup(Struct, frozen=True):
+    """Writes waiting instances straight into lanes that no replica owns, over so many connections."""
+
+    elasticsearch: Address
+    connections: int = 2
+
+
+class Seed(Struct, frozen=True):
+    """Write `documents` instances of a one-step workflow into a lane's index, numbered from `first` on.
+
+    The definition must be stored in the tenant `default`. With several `tenants` the instances are theirs in turn.
+    """
+
+    index: str
+    lane: str
+    workflow: str
+    capability: str
+    documents: int
+    first: int = 0
+    tenants: int = 1
+
+
+class Seeded(Struct, frozen=True):
+    """What was written. `bytes` counts whole requests."""
+
+    documents: int
+    bytes: int
+    took_ns: int
+
+
 class Ready(Struct, frozen=True):
     """A process's first answer: it has its setup, and takes orders."""
 

@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from .claimer import Claimer
+from .closed.executor import Executor
+from .closed.orders import BatchStarterSetup, Execute, ExecutorSetup, StartMany
+from .closed.starter import BatchStarter
 from .orders import (
     ClaimerSetup,
     CommitProbeSetup,
@@ -24,10 +27,13 @@ from .orders import (
     Prepare,
     RawWriterSetup,
     Ready,
+    Seed,
+    SeederSetup,
     StarterSetup,
 )
 from .probes import CommitProbe, GetProbe
 from .raw_writer import RawWriter
+from .seeder import Seeder
 from .starter import Starter
 
 # Each with the type of its setup and of its orders.
@@ -37,6 +43,9 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "get-probe": (GetProbe, GetProbeSetup, Fire),
     "commit-probe": (CommitProbe, CommitProbeSetup, Fire),
     "raw-writer": (RawWriter, RawWriterSetup, Prepare | Pass),
+    "batch-starter": (BatchStarter, BatchStarterSetup, StartMany),
+    "executor": (Executor, ExecutorSetup, Execute),
+    "seeder": (Seeder, SeederSetup, Seed),
 }
 
 
