@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic_ns
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -30,11 +30,20 @@ class Address(Struct, frozen=True):
     authorization: str | None = None
     ca_certs: str | None = None
 
-    def request(self, method: str, target: str, body: bytes = b"", *, content_type: str = "application/json") -> bytes:
-        """A whole request, ready to be sent."""
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        content_type: str = "application/json",
+        headers: Iterable[str] = (),
+    ) -> bytes:
+        """A whole request, ready to be sent. `headers` are further ones, whole lines."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {urlsplit(self.url).netloc.rpartition('@')[2]}"]
         if self.authorization is not None:
             lines.append(f"Authorization: {self.authorization}")
+        lines += headers
         if body or method != "GET":
             lines += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
         return "\r\n".join(lines).encode() + _HEAD_END + body
