@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from random import Random
 
 import structlog
@@ -19,6 +20,7 @@ from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
 from .lanes.control import Control, LaneLease
+from .lanes.handover import answer_all, tell, within
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
 from .lanes.parts import Parts
@@ -26,10 +28,15 @@ from .lanes.ready_queue import ReadyQueue
 from .lanes.resident import Resident
 from .lanes.takeover import resident_of, revoke_unanswered, take_over, with_sides
 from .metrics import Metrics
+from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument
+from .principal import Principal
 from .settings import Settings
 
 log = structlog.get_logger(__name__)
+
+# How long one write of the control index may take at a hand-over; then the leases run out by themselves.
+_GIVE_BACK_WITHIN_S = 2.0
 
 
 class Engine:
@@ -46,6 +53,7 @@ class Engine:
         metrics: Metrics,
         replica_id: str,
         address: str,
+        peers: Peers,
     ) -> None:
         self.store = store
         self.names = names
@@ -88,7 +96,9 @@ class Engine:
         self._definitions_feed = StatsFeed(store=store, index=names.definitions, on_change=self.catalog.forget_heads)
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
         self.serve_claims: Callable[[], None] = lambda: None
+        self._peers = peers
         self._tasks: set[asyncio.Task[None]] = set()
+        self._look = asyncio.Event()
         self._closing = False
         self._match_scheduled = False
 
@@ -101,30 +111,34 @@ class Engine:
         self._spawn(self.history.run())
         self._spawn(self._definitions_feed.run())
 
-    async def close(self) -> None:
-        """Orderly end: what is acknowledged is delivered, lanes are given back. The rest stands in the documents."""
+    async def leave(self) -> None:
+        """Hand the lanes over: what is under way is answered, and the other replicas know at once. Never raises.
+
+        History is not waited for: its outbox stands in the documents, and the next owners deliver.
+        """
+        if self._closing:
+            return
         self._closing = True
         lanes = list(self.lanes.values())
-        try:
-            async with asyncio.timeout(5):
-                for lane in lanes:
-                    await lane.committer.drain()
-                await self.history.drain()
-                for lane in lanes:
-                    await lane.committer.drain()
-        except (TimeoutError, StoreError) as error:
-            log.warning("engine.close_incomplete", error=repr(error))
+        await asyncio.gather(within(_GIVE_BACK_WITHIN_S, self.control.stop()), answer_all(lanes))
+        lanes = list(self.lanes.values())
         for lane in lanes:
             self._drop(lane, "this replica is shutting down")
+        await within(_GIVE_BACK_WITHIN_S, self.control.leave([lane.name for lane in lanes]))
+        await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
+        await within(_GIVE_BACK_WITHIN_S, self.control.sign_off())
+
+    async def close(self) -> None:
+        """Orderly end: lanes are given back unless they were, and the loops end."""
+        await self.leave()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            await self.control.release([lane.name for lane in lanes])
-            await self.control.sign_off()
-        except StoreError as error:
-            log.warning("engine.release_failed", error=str(error))
+
+    def look_now(self) -> None:
+        """Look at the control index without waiting for the next turn."""
+        self._look.set()
 
     def step_ready(self) -> None:
         """A step joined the queue: claims that wait are served before this turn of the event loop ends."""
@@ -203,18 +217,16 @@ class Engine:
         """Another replica should own the lane: hand it over, once."""
         lane = self.lanes.get(name)
         if lane is not None and lane.open:
-            lane.open = False
+            lane.leave()
             self._spawn(self._hand_over(lane))
 
     async def _hand_over(self, lane: Lane) -> None:
         """Answer what is under way, then give the lane back; its next owner finds the rest in the documents."""
         log.info("lane.handed_over", lane=lane.name, epoch=lane.epoch)
-        await lane.committer.drain()
+        await answer_all([lane])
         self._drop(lane, "it is being handed over to another replica")
-        try:
-            await self.control.release([lane.name])
-        except StoreError as error:
-            log.warning("lane.release_failed", lane=lane.name, error=str(error))
+        await within(_GIVE_BACK_WITHIN_S, self.control.release([lane.name]))
+        await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
 
     def _drop(self, lane: Lane, reason: str) -> None:
         if self.lanes.get(lane.name) is lane:
@@ -238,7 +250,7 @@ class Engine:
 
     async def _run_control(self) -> None:
         while True:
-            await asyncio.sleep(self.settings.lanes.observe_every_ms / 1_000)
+            await self._wait_to_look()
             self.metrics.loop("control")
             try:
                 await self.control.pass_once()
@@ -248,6 +260,12 @@ class Engine:
                 # A replica that renews nothing any more would lose its lanes for good; the next pass reads all anew.
                 self.metrics.loop_failed("control")
                 log.exception("control.pass_failed")
+
+    async def _wait_to_look(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.lanes.observe_every_ms / 1_000):
+                await self._look.wait()
+        self._look.clear()
 
     async def _or_lose(self, lane: Lane, work: Coroutine[None, None, None]) -> None:
         """What can't be read leaves memory in doubt: the lane is given up, and read anew as a whole."""

@@ -78,7 +78,11 @@ class EndAt(PeerRequest, frozen=True, tag="end"):
     reason: str | None
 
 
-AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | DecideAt | EndAt
+class LookAt(PeerRequest, frozen=True, tag="look"):
+    """The control index holds something new, such as lanes that were given back: look at it now."""
+
+
+AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | DecideAt | EndAt | LookAt
 
 
 class PeerAnswer(Struct, frozen=True, omit_defaults=True):

@@ -209,9 +209,13 @@ class Replica:
             for record in self._engine.control.replicas()
         ]
 
-    def ready(self) -> bool:
-        """Whether this replica owns a lane and may answer: what `/readyz` says."""
+    def owns_lanes(self) -> bool:
+        """Whether a lane of this replica's is loaded and served."""
         return any(lane.open for lane in self._engine.lanes.values())
+
+    def ready(self) -> bool:
+        """Whether this replica serves a lane, or knows who does and can pass on: what `/readyz` says."""
+        return self.owns_lanes() or bool(self._engine.control.owned_elsewhere())
 
     async def answer_peer(self, request: AnyPeerRequest) -> PeerAnswer:
         """Do what another replica asks, in this one's lanes only; what goes wrong is answered as a problem."""
@@ -222,9 +226,13 @@ class Replica:
         """What a request must hold to count as a replica's: all replicas of an installation know it."""
         return self._engine.control.peer_secret
 
-    def stop_claims(self) -> None:
-        """Answer every waiting claim with nothing: the replica is going away."""
+    async def leave(self) -> None:
+        """Answer every waiting claim with nothing, then hand the lanes over. Takes well under a second; never raises.
+
+        What is asked afterwards is answered with Unavailable. Leaving twice does nothing.
+        """
         self._claims.close()
+        await self._engine.leave()
 
     def _lane_view(self, lease: LaneLease) -> LaneView:
         lane = self._engine.lanes.get(lease.lane)
@@ -253,6 +261,7 @@ async def open_replica(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
     peers: Peers | None = None,
+    address: str | None = None,
 ) -> AsyncIterator[Replica]:
     """A replica on the cluster that the settings name: indices made, lanes taken as far as they are free.
 
@@ -268,6 +277,7 @@ async def open_replica(
             metrics=metrics or Metrics(),
             replica_id=secrets.token_hex(6),
             peers=peers or NoPeers(),
+            address=address,
         ) as replica:
             yield replica
 
@@ -282,8 +292,12 @@ async def replica_on(
     metrics: Metrics,
     replica_id: str,
     peers: Peers,
+    address: str | None = None,
 ) -> AsyncIterator[Replica]:
-    """A replica on a store whose indices stand; clock, chance and name are the caller's. Raises: StoreError."""
+    """A replica on a store whose indices stand; clock, chance and name are the caller's. Raises: StoreError.
+
+    `address` is where its peers reach it; by default where the settings say that it listens.
+    """
     engine = Engine(
         store=store,
         names=IndexNames(settings.store.index_prefix),
@@ -292,12 +306,13 @@ async def replica_on(
         settings=settings,
         metrics=metrics,
         replica_id=replica_id,
-        address=f"http://{settings.server.host}:{settings.server.port}",
+        address=address or f"http://{settings.server.host}:{settings.server.port}",
+        peers=peers,
     )
     replica = Replica(engine, peers)
     await engine.open()
     try:
         yield replica
     finally:
-        replica.stop_claims()
+        await replica.leave()
         await engine.close()

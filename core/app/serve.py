@@ -2,7 +2,8 @@
 
 The order matters at both ends. Coming up: the socket first (a port in use costs nothing yet), then Elasticsearch and
 the lanes, then requests are taken. Going down, on SIGTERM or SIGINT: no new connections and no new claims, waiting
-claims are answered 204, what is being done is answered, then the lanes are handed over. A second signal ends at once.
+claims are answered 204, what is being done is answered, the lanes are handed over, within a second; then what still
+hangs is given a few seconds. A second signal ends at once.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event | None = None) -> Non
 async def answering(
     replica: Replica, settings: Settings, metrics: Metrics, sock: socket.socket
 ) -> AsyncIterator[Surface]:
-    """Answer HTTP on a listening socket while the context lasts; then stop orderly, but for the lanes."""
+    """Answer HTTP on a listening socket while the context lasts; then hand the lanes over and stop orderly."""
     surface = Surface(replica, settings.limits, metrics)
     server = HttpServer(HttpSurface(surface, version=__version__))
     runner = web.ServerRunner(server, shutdown_timeout=_ANSWER_WITHIN_S)
@@ -76,6 +77,9 @@ async def answering(
         yield surface
     finally:
         await site.stop()
+        surface.stopping = True
+        # First of all: a request that hangs must not keep the lanes from their next owner.
+        await replica.leave()
         surface.stop()
         await runner.cleanup()
         await surface.settle()

@@ -9,6 +9,7 @@ A pass costs one realtime multi-get, and one bulk when there is something to wri
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Literal, TypeVar
@@ -140,6 +141,8 @@ class Control:
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
         self._renewed_ms: int | None = None
         self._signed_off = False
+        # One writer at a time: a hand-over that met a renewal under way would lose the race for the lease document.
+        self._writing = asyncio.Lock()
         self.peer_secret = ""
 
     @property
@@ -155,6 +158,20 @@ class Control:
         """The replicas that live, as last seen, this one among them."""
         others = [self._decoded(f"replica-{name}", ReplicaRecord) for name in self._live() if name != self._me]
         return [self._record, *(record for record in others if record is not None)]
+
+    def peer_addresses(self) -> list[str]:
+        """Where the other replicas that live answer."""
+        return sorted({record.address for record in self.replicas()} - {self._record.address})
+
+    def owned_elsewhere(self) -> list[LaneLease]:
+        """The leases that other replicas hold and have renewed within the lease time."""
+        now_ms = self._clock.monotonic_ms()
+        return [
+            lease
+            for lane, lease in self._leases.items()
+            if lease.owner not in (None, self._me)
+            and now_ms - self._seen[f"lane-{lane}"].unchanged_since_ms < self._settings.lease_ms
+        ]
 
     async def register_lanes(self) -> None:
         """Create the lease documents of registered lanes; what exists stays as it is. Raises: StoreError."""
@@ -172,6 +189,12 @@ class Control:
 
     async def pass_once(self) -> None:
         """Look at every lease, then renew, take and hand over what is due. Raises: StoreError."""
+        async with self._writing:
+            await self._pass_once()
+
+    async def _pass_once(self) -> None:
+        if self._signed_off:
+            return
         await self._observe()
         if self._signed_off:
             return
@@ -200,18 +223,29 @@ class Control:
 
     async def release(self, lanes: Sequence[str]) -> None:
         """Give lanes back, so that others may take them over at once. Raises: StoreError."""
-        lines: list[bytes] = []
-        for lane in lanes:
-            if self._leases[lane].owner == self._me:
-                lines += self._lease_lines(lane, msgspec.structs.replace(self._leases[lane], owner=None, address=None))
-            self._mine.discard(lane)
-        if lines:
+        async with self._writing:
+            lines = self._release_lines(lanes)
+            if lines:
+                await self._store.bulk(lines, index=self._index)
+
+    async def stop(self) -> None:
+        """Take and renew nothing any more. Returns when a pass that is under way has ended."""
+        self._signed_off = True
+        async with self._writing:
+            pass
+
+    async def leave(self, lanes: Sequence[str]) -> None:
+        """Give lanes back and be no replica any more, in one write, so that nobody waits for either.
+
+        Raises: StoreError.
+        """
+        self._signed_off = True
+        async with self._writing:
+            lines = [*self._release_lines(lanes), delete_line(f"replica-{self._me}")]
             await self._store.bulk(lines, index=self._index)
 
     async def sign_off(self) -> None:
-        """Leave the membership for good. Raises: StoreError."""
-        self._signed_off = True
-        await self._store.bulk([delete_line(f"replica-{self._me}")], index=self._index)
+        """Strike oneself off the list of members, which `leave` has voided already. Raises: StoreError."""
         for _ in range(5):
             found = await self._store.get(self._index, MEMBERS)
             if found is None or found.version is None:
@@ -222,6 +256,15 @@ class Control:
             (item,) = await self._store.bulk([line, msgspec.json.encode(left)], index=self._index)
             if item.status != 409:
                 return
+
+    def _release_lines(self, lanes: Sequence[str]) -> list[bytes]:
+        lines: list[bytes] = []
+        for lane in lanes:
+            lease = self._leases.get(lane)
+            if lease is not None and lease.owner == self._me:
+                lines += self._lease_lines(lane, msgspec.structs.replace(lease, owner=None, address=None))
+            self._mine.discard(lane)
+        return lines
 
     async def _registered_lanes(self) -> list[str]:
         document = await self._store.get(self._index, REGISTRY)

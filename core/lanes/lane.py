@@ -66,6 +66,7 @@ class Lane:
         self.trusted_until_ms = 0
         self.open = False
         self.closed = False
+        self.leaving = False
         self.parts = parts
         self._keeper = keeper
         self._history = parts.history
@@ -198,6 +199,14 @@ class Lane:
                 self._fire(resident, TimerFired(now_ms, self._random.random()))
                 self._wake_at(resident, next_wake_ms(resident.instance))
 
+    def leave(self) -> None:
+        """The lane is about to be handed over: nothing is leased or delivered any more, what was begun is answered."""
+        self.open = False
+        self.leaving = True
+        for resident in self.residents.values():
+            self.withdraw(resident)
+        self._history.forget(self)
+
     def close(self, reason: str) -> None:
         """Drop the lane: nobody waiting is told anything but 503, and what memory held is forgotten."""
         self.open = False
@@ -217,7 +226,7 @@ class Lane:
         self._keeper.match()
 
     def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
-        if named:
+        if named and not self.leaving:
             self._history.deliver(resident, named)
 
     def gone(self, resident: Resident) -> None:
@@ -271,8 +280,9 @@ class Lane:
         rank = ready_at_ms + instance.priority * self._settings.lanes.age_step_ms
         capability = resident.plan.steps[path].executor
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
-        self._queue.add(step)
-        self._keeper.step_ready()
+        if not self.leaving:
+            self._queue.add(step)
+            self._keeper.step_ready()
 
     def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
         record = effect.record

@@ -11,6 +11,7 @@ from ..peers import (
     DecideAt,
     EndAt,
     LeaveAt,
+    LookAt,
     NoPeers,
     PeerAnswer,
     ReportAt,
@@ -30,6 +31,7 @@ class PeerService:
 
     def __init__(self, engine: Engine, reads: Reads, claims: Claims) -> None:
         alone = NoPeers()
+        self._engine = engine
         self._starts = Starts(engine, reads, alone)
         self._reports = Reports(engine, reads, alone)
         self._steering = Steering(engine, reads, alone)
@@ -43,6 +45,9 @@ class PeerService:
 
     async def _answer(self, request: AnyPeerRequest) -> PeerAnswer:
         principal = request.principal
+        if isinstance(request, LookAt):
+            self._engine.look_now()
+            return PeerAnswer()
         if isinstance(request, ReportAt):
             return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))
         if isinstance(request, ClaimAt):

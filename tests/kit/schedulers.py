@@ -97,7 +97,7 @@ class Scheduler:
 async def until_ready(replica: Replica) -> None:
     """Returns once the replica has loaded a lane. Raises: TimeoutError after a minute."""
     async with asyncio.timeout(60):
-        while not replica.ready():
+        while not replica.owns_lanes():
             await asyncio.sleep(0.01)
 
 

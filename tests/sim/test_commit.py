@@ -221,7 +221,7 @@ def test_a_refused_fence_answers_nobody_and_drops_the_lane() -> None:
             _raise_fence(cluster, epoch=99)
             with pytest.raises(Unavailable):
                 await s.start("one")
-            assert not s.replica.ready()
+            assert not s.replica.owns_lanes()
 
     run_virtual(main())
 

@@ -29,9 +29,9 @@ async def pair(cluster: ModelElasticsearch, peers: ModelPeers) -> AsyncIterator[
     """Two replicas; the first owns every lane there is, so the second has to pass everything on."""
     async with member(cluster, peers, "a", 1) as owner, member(cluster, peers, "b", 2) as other:
         await asyncio.sleep(10)
-        if not owner.replica.ready():
+        if not owner.replica.owns_lanes():
             owner, other = other, owner
-        assert not other.replica.ready()
+        assert not other.replica.owns_lanes()
         await owner.define(ONE_STEP, TWO_STEPS, APPROVED)
         yield owner, other
 
@@ -123,8 +123,8 @@ def test_a_claim_that_was_served_here_leaves_no_lease_behind_elsewhere() -> None
         cluster, peers = new_cluster(lanes=2), ModelPeers()
         async with member(cluster, peers, "a", 1) as first, member(cluster, peers, "b", 2) as second:
             await asyncio.sleep(10)
-            assert first.replica.ready()
-            assert second.replica.ready()
+            assert first.replica.owns_lanes()
+            assert second.replica.owns_lanes()
             await first.define(ONE_STEP)
             waiting = asyncio.create_task(first.claim(wait_ms=30_000))
             await asyncio.sleep(0.1)

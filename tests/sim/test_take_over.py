@@ -144,7 +144,7 @@ def test_a_paused_owner_that_wakes_answers_nobody_and_its_lease_is_revoked() -> 
             async with scheduler(cluster, replica_id="replica-b") as second:
                 held.release()
                 assert await claim == []
-                assert not first.replica.ready()
+                assert not first.replica.owns_lanes()
                 ghost = live(cluster)[started.instance_id]["steps"]["only"]
                 assert ghost["status"] == "claimed", "both conditional writes succeed: only the fence tells"
                 step = await second.claim_one()

@@ -42,9 +42,9 @@ async def healthz(surface: Surface, principal: Principal, parameters: NoParamete
 
 
 async def readyz(surface: Surface, principal: Principal, parameters: NoParameters, body: None) -> Reply:
-    """Raises: Unavailable while no lane is owned, or the server stops."""
+    """Raises: Unavailable while no lane has an owner that this replica knows, or the server stops."""
     if surface.stopping or not surface.replica.ready():
-        raise Unavailable("this replica is stopping" if surface.stopping else "this replica owns no lane yet")
+        raise Unavailable("this replica is stopping" if surface.stopping else "no lane has an owner yet")
     return Reply(200, Health("ready"))
 
 

@@ -196,7 +196,7 @@ ROUTES: tuple[Route, ...] = (
         on_server.healthz, (_json(200, "It does.", on_server.Health),), open=True,
     ),
     Route(
-        "GET", "/readyz", "readyz", "server", "Whether this replica owns a lane and may answer.",
+        "GET", "/readyz", "readyz", "server", "Whether this replica owns a lane, or knows who does and can pass on.",
         on_server.readyz, (_json(200, "It may.", on_server.Health),), open=True,
     ),
     Route(
