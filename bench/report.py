@@ -23,6 +23,11 @@ def at_most(name: str, value: float | None, bar: float, unit: str) -> Target:
     return Target(name, value, bar, unit, value is not None and value < bar)
 
 
+def no_more_than(name: str, value: float | None, bar: float, unit: str) -> Target:
+    """Met by a value up to the bar, the bar itself included."""
+    return Target(name, value, bar, unit, value is not None and value <= bar)
+
+
 def at_least(name: str, value: float | None, bar: float, unit: str) -> Target:
     """Met by a value that reaches the bar."""
     return Target(name, value, bar, unit, value is not None and value >= bar)

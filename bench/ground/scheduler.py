@@ -33,6 +33,7 @@ class Counts(Struct, frozen=True):
     resident_bytes: float
     bulks: float
     bulk_documents: float
+    conflicts: float
     history_records: float
     history_lag: float
     claims_waiting: float
@@ -80,6 +81,7 @@ class Scheduler:
             resident_bytes=totals.get("process_resident_memory_bytes", 0.0),
             bulks=totals.get("leasehold_commit_bulks_total", 0.0),
             bulk_documents=totals.get("leasehold_commit_documents_total", 0.0),
+            conflicts=totals.get("leasehold_commit_conflicts_total", 0.0),
             history_records=totals.get("leasehold_history_records_total", 0.0),
             history_lag=totals.get("leasehold_history_lag_records", 0.0),
             claims_waiting=totals.get("leasehold_http_claims_waiting", 0.0),

@@ -18,6 +18,7 @@ def counts(requests: float) -> Counts:
         resident_bytes=0,
         bulks=requests * 2,
         bulk_documents=requests * 3,
+        conflicts=0,
         history_records=0,
         history_lag=0,
         claims_waiting=0,
