@@ -27,6 +27,11 @@ async def ended(process: asyncio.subprocess.Process, *, within_s: float) -> int:
     return process.returncode
 
 
+def has_account(pid: int) -> bool:
+    """Whether this machine keeps accounts of a process: it runs, and there is a /proc."""
+    return Path(f"/proc/{pid}/stat").exists()
+
+
 def cpu_s_of(pid: int) -> float:
     """The processor time that a process of this machine has used, in its own code and in the kernel.
 

@@ -6,7 +6,6 @@ import base64
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -16,7 +15,7 @@ from ...core.es import ElasticsearchStore, connect
 from ...core.settings import StoreSettings
 from ..errors import BenchError
 from ..load import Address
-from ..processes import cpu_s_of
+from ..processes import cpu_s_of, has_account
 
 # A tenth of it buffers what is indexed; 1,000,000 documents fit.
 EMBEDDED_HEAP_MB = 1_024
@@ -93,7 +92,7 @@ class Cluster:
         if any(not node["host"].startswith("127.") for node in nodes):
             return ()
         pids = tuple(int(node["process"]["id"]) for node in nodes)
-        return pids if all(Path(f"/proc/{pid}/stat").exists() for pid in pids) else ()
+        return pids if all(has_account(pid) for pid in pids) else ()
 
     async def count(self, index: str, query: dict[str, Any]) -> int:
         """How many documents match, as of now."""

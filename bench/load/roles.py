@@ -15,7 +15,7 @@ import msgspec
 
 from .claimer import Claimer
 from .closed.executor import Executor
-from .closed.orders import BatchStarterSetup, Execute, ExecutorSetup, StartMany
+from .closed.orders import BatchStarterSetup, CompleteAll, Execute, ExecutorSetup, StartMany
 from .closed.starter import BatchStarter
 from .orders import (
     ClaimerSetup,
@@ -31,6 +31,7 @@ from .orders import (
     SeederSetup,
     StarterSetup,
 )
+from .peers import MgetClaimer, Poll, PollerSetup, SearchClaimer, SeedTasks, TaskSeeder, TaskSeederSetup
 from .probes import CommitProbe, GetProbe
 from .raw_writer import RawWriter
 from .seeder import Seeder
@@ -44,8 +45,11 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "commit-probe": (CommitProbe, CommitProbeSetup, Fire),
     "raw-writer": (RawWriter, RawWriterSetup, Prepare | Pass),
     "batch-starter": (BatchStarter, BatchStarterSetup, StartMany),
-    "executor": (Executor, ExecutorSetup, Execute),
+    "executor": (Executor, ExecutorSetup, Execute | CompleteAll),
     "seeder": (Seeder, SeederSetup, Seed),
+    "task-seeder": (TaskSeeder, TaskSeederSetup, SeedTasks),
+    "mget-claimer": (MgetClaimer, PollerSetup, Poll),
+    "search-claimer": (SearchClaimer, PollerSetup, Poll),
 }
 
 

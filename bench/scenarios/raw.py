@@ -54,6 +54,7 @@ class RawPass(Struct, frozen=True):
 
     batch: int
     connections: int
+    documents: int
     documents_per_s: float
     bulk_p50_ms: float
     bulk_p99_ms: float
@@ -68,7 +69,7 @@ async def run(run: Run) -> Outcome:
         setup = RawWriterSetup(run.cluster.address, index, plan.documents, run.options.seed)
         async with hired("raw-writer", setup) as writer:
             run.say(f"{plan.documents} documents written; warming up")
-            document_bytes = await _warm_up(run, writer, plan)
+            document_bytes = await warmed_up(run, writer, plan.combinations[0], plan.warm_up_s)
             cpu_before_s = await run.cluster.cpu_s()
             sweep = await _passes(run, writer, plan.combinations)
             best = max(sweep, key=lambda each: each.documents_per_s)
@@ -95,17 +96,17 @@ async def run(run: Run) -> Outcome:
     )
 
 
-async def _warm_up(run: Run, writer: Hand, plan: Plan) -> int:
-    """Write until the speed has levelled off. Returns a document's size in bytes.
+async def warmed_up(run: Run, writer: Hand, combination: tuple[int, int], warm_up_s: float) -> int:
+    """Write until the speed has levelled off, for `warm_up_s` at most. Returns a document's size in bytes.
 
     A new Elasticsearch is several times slower until its Java has compiled the way of a write, which takes hundreds of
     thousands of documents.
     """
-    until_s = monotonic() + plan.warm_up_s
+    until_s = monotonic() + warm_up_s
     speeds: list[float] = []
     while True:
-        document_bytes, measured = await _measure(writer, *plan.combinations[0])
-        speeds.append(measured.documents_per_s)
+        document_bytes, found = await measured(writer, *combination)
+        speeds.append(found.documents_per_s)
         if levelled_off(speeds) or monotonic() > until_s:
             run.say(f"warm after {len(speeds)} passes: {speeds[0]:,.0f} to {speeds[-1]:,.0f} documents/s")
             return document_bytes
@@ -124,14 +125,14 @@ async def _passes(run: Run, writer: Hand, combinations: Sequence[tuple[int, int]
     for batch, connections in combinations:
         if passes and not run.has_time_for(_PASS_S):
             break
-        _, measured = await _measure(writer, batch, connections)
-        run.say(f"bulks of {batch} over {connections}: {measured.documents_per_s:,.0f} documents/s")
-        passes.append(measured)
+        _, found = await measured(writer, batch, connections)
+        run.say(f"bulks of {batch} over {connections}: {found.documents_per_s:,.0f} documents/s")
+        passes.append(found)
     return passes
 
 
-async def _measure(writer: Hand, batch: int, connections: int) -> tuple[int, RawPass]:
-    """The size of one document in bytes, and the pass."""
+async def measured(writer: Hand, batch: int, connections: int) -> tuple[int, RawPass]:
+    """One pass over all the writer's documents: the size of one of them in bytes, and how it went."""
     prepared = await writer.ask(Prepare(batch, connections), Prepared, within_s=_WITHIN_S)
     passed = await writer.ask(Pass(monotonic_ns() + _LEAD_IN_NS), Passed, within_s=_WITHIN_S)
     bulks = spread(passed.bulk_ns)
@@ -139,6 +140,7 @@ async def _measure(writer: Hand, batch: int, connections: int) -> tuple[int, Raw
     return prepared.document_bytes, RawPass(
         batch=batch,
         connections=connections,
+        documents=passed.documents,
         documents_per_s=round(passed.documents / ((passed.ended_ns - passed.began_ns) / 1e9)),
         bulk_p50_ms=bulks.p50_ms,
         bulk_p99_ms=bulks.p99_ms,

@@ -8,6 +8,8 @@ than a thread for each: on a small machine what the load takes of the processors
 from .conversations import Conversation, converse
 from .orders import (
     BatchStarterSetup,
+    CompleteAll,
+    Completed,
     Execute,
     Executed,
     ExecutorSetup,
@@ -17,6 +19,8 @@ from .orders import (
 
 __all__ = [
     "BatchStarterSetup",
+    "CompleteAll",
+    "Completed",
     "Conversation",
     "Execute",
     "Executed",

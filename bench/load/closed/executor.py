@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from time import monotonic, monotonic_ns, process_time_ns
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from ..http1 import Answer, ConnectionLost
 from .conversations import Conversation, converse
-from .orders import Execute, Executed, ExecutorSetup
+from .orders import CompleteAll, Completed, Execute, Executed, ExecutorSetup
 
 _OK = 200
 _NOTHING = 204
@@ -53,17 +54,24 @@ class Executor:
 
     def __init__(self, setup: ExecutorSetup) -> None:
         self._setup = setup
+        self._held: list[_Step] = []
         most = "" if setup.single else f"&max={setup.max_steps}"
         target = f"?capability={setup.capability}&lease={setup.lease_ms}ms&wait={setup.wait_ms}ms{most}"
         headers = () if setup.tenant is None else (f"X-Leasehold-Tenant: {setup.tenant}",)
         self._claim = setup.scheduler.request("POST", f"/_workflows/_steps/_claim{target}", headers=headers)
 
-    def perform(self, order: Execute) -> Executed:
-        run = _Executing(self._setup, self._claim, order.steps)
+    def perform(self, order: Execute | CompleteAll) -> Executed | Completed:
+        return self._execute(order) if isinstance(order, Execute) else self._complete_all(order)
+
+    def _execute(self, order: Execute) -> Executed:
+        reporting = _Reporting(self._setup)
+        run = _Executing(self._setup, self._claim, order.steps, reporting)
         cpu_ns, began_ns = process_time_ns(), monotonic_ns()
         conversations = [run.conversation() for _ in range(self._setup.connections)]
         converse(self._setup.scheduler, conversations, until_s=monotonic() + order.within_s)
         ended_ns, cpu_ns = monotonic_ns(), process_time_ns() - cpu_ns
+        if not self._setup.completing:
+            self._held += [step for steps in run.steps for step in steps]
         return Executed(
             began_ns,
             run.claimed_ns,
@@ -71,31 +79,39 @@ class Executor:
             cpu_ns,
             run.claimed(),
             run.claim_ns,
-            run.completed,
+            reporting.completed,
             run.empty,
             run.failures,
-            dict(run.refused),
+            dict(reporting.refused),
         )
+
+    def _complete_all(self, order: CompleteAll) -> Completed:
+        reporting = _Reporting(self._setup)
+        held, self._held = self._held, []
+        batches = iter([held[at : at + order.batch] for at in range(0, len(held), order.batch)])
+        began_ns = monotonic_ns()
+        conversations = [reporting.conversation(batches) for _ in range(self._setup.connections)]
+        converse(self._setup.scheduler, conversations, until_s=monotonic() + order.within_s)
+        return Completed(began_ns, monotonic_ns(), reporting.completed, dict(reporting.refused))
 
 
 class _Executing:
-    """One order under way. Without completions, answers are kept as they came and read when the work is done."""
+    """One order under way. Answers are decoded at once, since their leases are what is completed next."""
 
-    def __init__(self, setup: ExecutorSetup, claim: bytes, steps: int) -> None:
+    def __init__(self, setup: ExecutorSetup, claim: bytes, steps: int, reporting: _Reporting) -> None:
         self._setup = setup
         self._claim = claim
         self._left = steps
-        self._steps: list[list[_Step]] = []
+        self._reporting = reporting
+        self.steps: list[list[_Step]] = []
         self.claimed_ns = 0
         self.claim_ns: list[int] = []
-        self.completed = 0
         self.empty = 0
         self.failures = 0
-        self.refused: Counter[int] = Counter()
 
     def claimed(self) -> dict[str, list[int]]:
         by_path: dict[str, list[int]] = {}
-        for steps in self._steps:
+        for steps in self.steps:
             for step in steps:
                 by_path.setdefault(step.run_path, []).append(step.payload.n)
         return by_path
@@ -112,7 +128,7 @@ class _Executing:
             if steps is None:
                 yield _PAUSE_S
             elif steps and self._setup.completing:
-                yield from self._complete(steps)
+                yield from self._reporting.completion(steps)
 
     def _read(self, answer: Answer) -> list[_Step] | None:
         """The steps that a claim brought; None when it failed."""
@@ -126,25 +142,40 @@ class _Executing:
             self.empty += 1
             return steps
         self._left -= len(steps)
-        self._steps.append(steps)
+        self.steps.append(steps)
         self.claim_ns.append(answer.arrived_ns - answer.sent_ns)
         self.claimed_ns = answer.arrived_ns
         return steps
 
-    def _complete(self, steps: list[_Step]) -> Conversation:
-        address = self._setup.scheduler
-        if self._setup.single:
-            target, body = f"/_workflows/_steps/{steps[0].step_id}/_complete", _COMPLETION
-        else:
-            reports = b",".join(_REPORT % step.step_id.encode() for step in steps)
-            target, body = "/_workflows/_steps/_bulk", b'{"reports":[%b]}' % reports
+
+class _Reporting:
+    """Completions, and what came of them."""
+
+    def __init__(self, setup: ExecutorSetup) -> None:
+        self._address = setup.scheduler
+        self._single = setup.single
+        self.completed = 0
+        self.refused: Counter[int] = Counter()
+
+    def conversation(self, batches: Iterator[list[_Step]]) -> Conversation:
+        for steps in batches:
+            yield from self.completion(steps)
+
+    def completion(self, steps: list[_Step]) -> Conversation:
+        """One request; a connection that is lost leaves its completions refused, under code 0."""
         try:
-            answer = yield address.request("POST", target, body)
+            answer = yield self._request(steps)
         except ConnectionLost:
             self.refused[0] += len(steps)
             return
         codes = Counter({answer.status: len(steps)})
-        if answer.status == _OK and not self._setup.single:
+        if answer.status == _OK and not self._single:
             codes = Counter(result.code for result in _results.decode(answer.body).results)
         self.completed += codes.pop(_OK, 0)
         self.refused.update(codes)
+
+    def _request(self, steps: list[_Step]) -> bytes:
+        if self._single:
+            return self._address.request("POST", f"/_workflows/_steps/{steps[0].step_id}/_complete", _COMPLETION)
+        reports = b",".join(_REPORT % step.step_id.encode() for step in steps)
+        return self._address.request("POST", "/_workflows/_steps/_bulk", b'{"reports":[%b]}' % reports)

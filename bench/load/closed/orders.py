@@ -59,11 +59,27 @@ class ExecutorSetup(Struct, frozen=True):
     wait_ms: int = 500
 
 
-class Execute(Struct, frozen=True):
+class Execute(Struct, frozen=True, tag=True):
     """Claim (and complete) until so many steps were; no longer than `within_s`."""
 
     steps: int
     within_s: float
+
+
+class CompleteAll(Struct, frozen=True, tag=True):
+    """Complete, in batches of `batch`, what executors claimed that do not complete by themselves."""
+
+    batch: int
+    within_s: float
+
+
+class Completed(Struct, frozen=True):
+    """`refused`: completions answered otherwise than 200, by code (0: no answer)."""
+
+    began_ns: int
+    ended_ns: int
+    completed: int
+    refused: dict[int, int]
 
 
 class Executed(Struct, frozen=True):
