@@ -2,9 +2,10 @@
 
 from ..scenario import Scenario
 from .claims import CLAIMS
+from .end_to_end import END_TO_END
 from .latency import LATENCY
 from .raw import RAW
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, CLAIMS, LATENCY)}
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, LATENCY)}
 
 __all__ = ["SCENARIOS"]

@@ -47,6 +47,11 @@ class Tally:
         """How many steps were claimed, each counted once."""
         return sum(len(numbers) for numbers in self._claimed.values())
 
+    @property
+    def steps(self) -> int:
+        """How many steps all instances have."""
+        return self.instances * len(self._steps)
+
     def wrong(self) -> dict[str, int]:
         """What must never happen: `lost` steps of acknowledged starts that nobody could claim, `doubled` claims, ..."""
         lost = sum(max(0, self.acknowledged - len(numbers)) for numbers in self._claimed.values())

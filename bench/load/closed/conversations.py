@@ -7,7 +7,7 @@ is lost it gets `ConnectionLost` where it waits, and may go on with another requ
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from heapq import heappop, heappush
 from itertools import count
 from selectors import EVENT_READ, DefaultSelector
@@ -24,16 +24,22 @@ _LENGTH = b"\r\ncontent-length:"
 _SEND_WITHIN_S = 30.0
 
 
-def converse(server: Address, conversations: Iterable[Conversation], *, until_s: float) -> bool:
-    """Hold all conversations to their ends; False if that was not before `until_s` (monotonic): then they are closed.
+def converse(
+    server: Address,
+    conversations: Iterable[Conversation],
+    *,
+    until_s: float,
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Hold all conversations to their ends, or until it is `enough`, or `until_s` (monotonic) has come.
 
-    `server` is reached without TLS.
+    Those that have not ended then are closed, whatever they wait for. `server` is reached without TLS.
     """
     room = _Room(server)
     try:
         for conversation in conversations:
             room.begin(_Talk(conversation))
-        return room.hold(until_s)
+        room.hold(until_s, enough)
     finally:
         room.close()
 
@@ -64,17 +70,16 @@ class _Room:
         self._open.add(talk)
         self._go_on(talk, None)
 
-    def hold(self, until_s: float) -> bool:
-        while self._open:
+    def hold(self, until_s: float, enough: Callable[[], bool]) -> None:
+        while self._open and not enough():
             now_s = monotonic()
             if now_s >= until_s:
-                return False
+                return
             while self._pauses and self._pauses[0][0] <= now_s:
                 self._go_on(heappop(self._pauses)[2], None)
             wake_s = min(until_s, self._pauses[0][0]) if self._pauses else until_s
             for key, _ in self._selector.select(max(0.0, wake_s - monotonic())):
                 self._hear(key.data)
-        return True
 
     def close(self) -> None:
         for talk in self._open:

@@ -68,13 +68,16 @@ class Executor:
         run = _Executing(self._setup, self._claim, order.steps, reporting)
         cpu_ns, began_ns = process_time_ns(), monotonic_ns()
         conversations = [run.conversation() for _ in range(self._setup.connections)]
-        converse(self._setup.scheduler, conversations, until_s=monotonic() + order.within_s)
+        # With everything claimed, nobody needs to sit the last long polls out.
+        until_s = monotonic() + order.within_s
+        converse(self._setup.scheduler, conversations, until_s=until_s, enough=run.is_done)
         ended_ns, cpu_ns = monotonic_ns(), process_time_ns() - cpu_ns
         if not self._setup.completing:
             self._held += [step for steps in run.steps for step in steps]
         return Executed(
             began_ns,
             run.claimed_ns,
+            reporting.completed_ns,
             ended_ns,
             cpu_ns,
             run.claimed(),
@@ -108,6 +111,9 @@ class _Executing:
         self.claim_ns: list[int] = []
         self.empty = 0
         self.failures = 0
+
+    def is_done(self) -> bool:
+        return self._left <= 0 and not self._reporting.in_flight
 
     def claimed(self) -> dict[str, list[int]]:
         by_path: dict[str, list[int]] = {}
@@ -155,6 +161,8 @@ class _Reporting:
         self._address = setup.scheduler
         self._single = setup.single
         self.completed = 0
+        self.completed_ns = 0
+        self.in_flight = 0
         self.refused: Counter[int] = Counter()
 
     def conversation(self, batches: Iterator[list[_Step]]) -> Conversation:
@@ -163,11 +171,15 @@ class _Reporting:
 
     def completion(self, steps: list[_Step]) -> Conversation:
         """One request; a connection that is lost leaves its completions refused, under code 0."""
+        self.in_flight += 1
         try:
             answer = yield self._request(steps)
         except ConnectionLost:
             self.refused[0] += len(steps)
             return
+        finally:
+            self.in_flight -= 1
+        self.completed_ns = answer.arrived_ns
         codes = Counter({answer.status: len(steps)})
         if answer.status == _OK and not self._single:
             codes = Counter(result.code for result in _results.decode(answer.body).results)

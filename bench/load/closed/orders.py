@@ -83,7 +83,9 @@ class Completed(Struct, frozen=True):
 
 
 class Executed(Struct, frozen=True):
-    """`claimed` holds, by run path, the numbers in the payloads; `claimed_ns` is when the last step had arrived.
+    """`claimed` holds, by run path, the numbers in the payloads.
+
+    `claimed_ns` is when the last step had arrived, `completed_ns` when the last completion was answered (0: none was).
 
     `claim_ns` holds the time of each claim that brought something; `empty` counts those that did not. `failures`
     counts claims answered neither 200 nor 204; `refused` completions answered otherwise than 200, by code.
@@ -91,6 +93,7 @@ class Executed(Struct, frozen=True):
 
     began_ns: int
     claimed_ns: int
+    completed_ns: int
     ended_ns: int
     cpu_ns: int
     claimed: dict[str, list[int]]
