@@ -15,7 +15,7 @@ import structlog
 
 from ..ilm import IndexNames
 from .catalog import Catalog
-from .change_feed import StatsFeed
+from .change_feed import Change, Feeds, Watch
 from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
@@ -26,6 +26,7 @@ from .lanes.lane import Lane, set_aside_event
 from .lanes.parts import Parts
 from .lanes.ready_queue import ReadyQueue
 from .lanes.resident import Resident
+from .lanes.safety_net import SafetyNet
 from .lanes.takeover import resident_of, revoke_unanswered, take_over, with_sides
 from .metrics import Metrics
 from .peers import LookAt, Peers
@@ -93,12 +94,14 @@ class Engine:
             on_lost=self._lost,
             on_surplus=self._surplus,
         )
-        self._definitions_feed = StatsFeed(store=store, index=names.definitions, on_change=self.catalog.forget_heads)
+        self._feeds = Feeds(store, clock)
+        self._control_watch: Watch | None = None
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
         self.serve_claims: Callable[[], None] = lambda: None
         self._peers = peers
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
+        self._look_owed = False
         self._closing = False
         self._match_scheduled = False
 
@@ -109,7 +112,7 @@ class Engine:
         await self.control.pass_once()
         self._spawn(self._run_control())
         self._spawn(self.history.run())
-        self._spawn(self._definitions_feed.run())
+        await self._watch()
 
     async def leave(self) -> None:
         """Hand the lanes over: what is under way is answered, and the other replicas know at once. Never raises.
@@ -248,24 +251,47 @@ class Engine:
         else:
             lane.open = not (self._closing or lane.closed)
 
+    async def _watch(self) -> None:
+        """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""
+        await self._feeds.open(self.names.control)
+        definitions = self._feeds.of(self.names.definitions)
+        # Most changes of the control index are renewals, after which nothing is more urgent than before.
+        pace_ms = self.settings.lanes.observe_every_ms
+        control = self._feeds.of(self.names.control, shortest_ms=pace_ms, longest_ms=pace_ms)
+        self._control_watch = Watch(control, self._control_changed, self.metrics)
+        net = SafetyNet(looks=self._feeds.looks, parts=self.parts, keeper=self, lanes=self.lanes)
+        self._spawn(Watch(definitions, lambda _: self.catalog.forget_heads(), self.metrics).run())
+        self._spawn(self._control_watch.run())
+        self._spawn(net.run())
+
+    def _control_changed(self, _change: Change) -> None:
+        self.look_now()
+
     async def _run_control(self) -> None:
         while True:
-            await self._wait_to_look()
+            changed = await self._wait_to_look()
             self.metrics.loop("control")
             try:
-                await self.control.pass_once()
+                await self.control.pass_once(changed=changed)
             except StoreError as error:
+                self._look_owed = True
                 log.warning("control.pass_failed", error=str(error))
             except Exception:
                 # A replica that renews nothing any more would lose its lanes for good; the next pass reads all anew.
+                self._look_owed = True
                 self.metrics.loop_failed("control")
                 log.exception("control.pass_failed")
 
-    async def _wait_to_look(self) -> None:
+    async def _wait_to_look(self) -> bool:
+        """Until the control index has changed, at most for one turn; returns whether it has, or may have."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.lanes.observe_every_ms / 1_000):
                 await self._look.wait()
+        blind = self._control_watch is None or self._control_watch.blind
+        changed = blind or self._look_owed or self._look.is_set()
+        self._look_owed = False
         self._look.clear()
+        return changed
 
     async def _or_lose(self, lane: Lane, work: Coroutine[None, None, None]) -> None:
         """What can't be read leaves memory in doubt: the lane is given up, and read anew as a whole."""

@@ -69,6 +69,24 @@ class Metrics:
         self._history_lag = Gauge(
             "leasehold_history_lag_records", "Records produced and not yet confirmed.", registry=self.registry
         )
+        self._feeds = Gauge(
+            "leasehold_change_feed_in_use",
+            "1 for the feed that watches an index: fleet (pushed) or stats (asked for).",
+            ("index", "feed"),
+            registry=self.registry,
+        )
+        self._changes = Counter(
+            "leasehold_change_feed_changes_total",
+            "Changes of an index that its feed has told of.",
+            ("index",),
+            registry=self.registry,
+        )
+        self._gap_searches = Counter(
+            "leasehold_change_feed_gap_searches_total",
+            "Searches for what others wrote into an owned lane: each follows a write that was not this replica's.",
+            ("index",),
+            registry=self.registry,
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -121,6 +139,18 @@ class Metrics:
         """Count records confirmed in history, and say how many are still on their way."""
         self._history_records.inc(confirmed)
         self._history_lag.set(lag_records)
+
+    def feed_in_use(self, index: str, feed: str) -> None:
+        """Say which feed watches the index."""
+        self._feeds.labels(index, feed).set(1)
+
+    def change(self, index: str) -> None:
+        """Count one change that the feed of this index told of."""
+        self._changes.labels(index).inc()
+
+    def gap_search(self, index: str) -> None:
+        """Count one search for foreign writes in an owned lane."""
+        self._gap_searches.labels(index).inc()
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

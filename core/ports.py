@@ -102,6 +102,22 @@ class Store(Protocol):
         """The first shard's checkpoints, from `_stats?level=shards`. The index (or alias) must resolve to one shard."""
         ...
 
+    async def checkpoints(self, indices: Sequence[str]) -> dict[str, Checkpoint]:
+        """Where many single-shard indices stand, in one request; what is missing or has no primary is left out."""
+        ...
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the cluster says by itself when a checkpoint has advanced: `wait_past` works."""
+        ...
+
+    async def wait_past(self, index: str, checkpoint: int, *, wait_ms: int) -> int | None:
+        """Wait until a single-shard index's global checkpoint is above this one; returns it, None after `wait_ms`.
+
+        It takes no connection that other requests need. An index that is made again meanwhile is not noticed.
+        """
+        ...
+
     async def resolve_write_index(self, alias: str) -> str:
         """The concrete index that an alias writes to now."""
         ...

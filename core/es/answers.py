@@ -114,6 +114,13 @@ class Stats(Struct):
     indices: dict[str, IndexStats]
 
 
+class GlobalCheckpoints(Struct):
+    """What `_fleet/global_checkpoints` answers: one checkpoint a shard."""
+
+    global_checkpoints: list[int]
+    timed_out: bool
+
+
 class AliasEntry(Struct):
     is_write_index: bool | None = None
 
@@ -129,4 +136,5 @@ FOUND_MANY = msgspec.json.Decoder(FoundMany)
 SEARCH = msgspec.json.Decoder(SearchAnswer)
 PIT = msgspec.json.Decoder(PitAnswer)
 STATS = msgspec.json.Decoder(Stats)
+GLOBAL_CHECKPOINTS = msgspec.json.Decoder(GlobalCheckpoints)
 ALIASES = msgspec.json.Decoder(dict[str, IndexAliases])

@@ -7,7 +7,12 @@ and no-ops consume numbers too.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+from ..ports import Store, StoredDocument
+
+_KEEP_ALIVE_MS = 60_000
 
 
 def sequence_gap_body(
@@ -28,3 +33,32 @@ def sequence_gap_body(
         "seq_no_primary_term": True,
         "track_total_hits": False,
     }
+
+
+async def documents_in_gap(
+    store: Store, index: str, *, above_seq_no: int, not_writer: str | None, page_size: int = 500
+) -> AsyncIterator[list[StoredDocument]]:
+    """Pages of what stands above a sequence number, as of the last refresh; one search where a page holds it all.
+
+    Raises: StoreError.
+    """
+    pit_id = await store.open_pit(index, keep_alive_ms=_KEEP_ALIVE_MS)
+    try:
+        while True:
+            body = sequence_gap_body(
+                pit_id,
+                keep_alive_ms=_KEEP_ALIVE_MS,
+                above_seq_no=above_seq_no,
+                not_writer=not_writer,
+                size=page_size,
+            )
+            page = await store.search(None, body)
+            pit_id = page.pit_id or pit_id
+            yield page.hits
+            if len(page.hits) < page_size:
+                return
+            last = page.hits[-1].version
+            assert last is not None
+            above_seq_no = last.seq_no
+    finally:
+        await store.close_pit(pit_id)

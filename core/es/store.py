@@ -16,9 +16,10 @@ from ..errors import StoreRejected, StoreUnavailable
 from ..ports import BulkItem, Checkpoint, SearchPage, StoredDocument, Version
 from ..settings import StoreSettings
 from . import answers, failures
+from .long_poll import LongPoll
 from .transport import ACCEPT_JSON, SEND_NDJSON, client_for
 
-# Several bulks a lane, deliveries into history and long polls for checkpoints share these.
+# Several bulks a lane and deliveries into history share these; long polls have their own.
 CONNECTIONS_PER_NODE = 64
 
 _JSON_HEADERS = {"accept": ACCEPT_JSON, "content-type": ACCEPT_JSON}
@@ -43,6 +44,7 @@ class ElasticsearchStore:
         self._transport: AsyncTransport = client.transport
         self._other_nodes = len(settings.urls) - 1
         self._timeout_s = settings.request_timeout_ms / 1000
+        self._long_poll = LongPoll(settings)
 
     async def bulk(
         self, lines: Sequence[bytes], *, index: str | None = None, timeout_ms: int = 30_000
@@ -122,11 +124,24 @@ class ElasticsearchStore:
         if len(stats.indices) > 1:
             raise StoreRejected(f"{index!r} names {len(stats.indices)} indices, a checkpoint belongs to one", 400)
         for one in stats.indices.values():
-            for copies in one.shards.values():
-                for copy in copies:
-                    if copy.routing.primary and copy.seq_no is not None:
-                        return Checkpoint(one.uuid, copy.seq_no.global_checkpoint, copy.seq_no.max_seq_no)
+            if (found := _checkpoint(one)) is not None:
+                return found
         raise StoreUnavailable(f"no primary of {index!r} is assigned")
+
+    async def checkpoints(self, indices: Sequence[str]) -> dict[str, Checkpoint]:
+        """Where many one-shard indices stand, in one request; what is missing or has no primary is left out."""
+        path = f"/{','.join(indices)}/_stats/docs?level=shards&ignore_unavailable=true"
+        stats = await self._read("GET", path, None, answers.STATS)
+        return {name: found for name, one in stats.indices.items() if (found := _checkpoint(one)) is not None}
+
+    @property
+    def pushes(self) -> bool:
+        """Whether this cluster answers `wait_past`."""
+        return self.capabilities.fleet
+
+    async def wait_past(self, index: str, checkpoint: int, *, wait_ms: int) -> int | None:
+        """See `Store.wait_past`."""
+        return await self._long_poll.wait_past(index, checkpoint, wait_ms=wait_ms)
 
     async def resolve_write_index(self, alias: str) -> str:
         """The concrete index that an alias writes to now. Raises: StoreRejected(404) when there is no such alias."""
@@ -135,6 +150,11 @@ class ElasticsearchStore:
             if entry.aliases[alias].is_write_index or len(found) == 1:
                 return index
         raise StoreRejected(f"alias {alias!r} has no write index", 400)
+
+    async def close(self) -> None:
+        """Close the connections; what is under way ends with StoreUnavailable or OutcomeUnknown."""
+        await self._long_poll.close()
+        await self.client.close()
 
     async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One administrative request: its status and parsed JSON, whatever the status. Repeating it must be harmless.
@@ -188,13 +208,21 @@ async def connect(settings: StoreSettings) -> AsyncIterator[ElasticsearchStore]:
     Raises: StoreUnavailable when no node answers; StoreRejected (401, 403) when it may not ask; an ilm error when
     what answers is no Elasticsearch that this release can use.
     """
-    client = client_for(settings, CONNECTIONS_PER_NODE)
+    store = ElasticsearchStore(client_for(settings, CONNECTIONS_PER_NODE), settings)
     try:
-        store = ElasticsearchStore(client, settings)
         store.capabilities = await detect(store.request)
         yield store
     finally:
-        await client.close()
+        await store.close()
+
+
+def _checkpoint(stats: answers.IndexStats) -> Checkpoint | None:
+    """The primary's; None while no primary is assigned."""
+    for copies in stats.shards.values():
+        for copy in copies:
+            if copy.routing.primary and copy.seq_no is not None:
+                return Checkpoint(stats.uuid, copy.seq_no.global_checkpoint, copy.seq_no.max_seq_no)
+    return None
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str, *, write: bool = False) -> T:

@@ -31,6 +31,7 @@ from ..ports import BulkItem, Clock, Store, StoredDocument
 from ..settings import CommitSettings, LimitSettings
 from . import codec
 from .codec import OutboxEntry
+from .own_writes import OwnWrites
 from .resident import Answer, Resident
 
 log = structlog.get_logger(__name__)
@@ -122,6 +123,8 @@ class Committer:
         self._backoff_ms = 0
         self._paused_until_ms = 0
         self._fence = fence_lines(epoch, writer)
+        # What the safety net compares the lane's checkpoint with.
+        self.own_writes = OwnWrites()
 
     @property
     def pushed_back(self) -> bool:
@@ -132,6 +135,11 @@ class Committer:
     def changed(self) -> int:
         """How many instances wait to be written."""
         return len(self._changed)
+
+    async def in_flight_answered(self) -> None:
+        """Returns once the bulks that are in flight now have been answered, or their outcome is known to be unknown."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     def touch(self, resident: Resident) -> None:
         """The instance has changed: it is in the next bulk, which leaves as soon as this turn of the loop is done."""
@@ -288,6 +296,7 @@ class Committer:
         except StoreRejected as error:
             self._whole_request_rejected(writes, error)
         else:
+            self.own_writes.acknowledge(items)
             unknown = self._read_answers(writes, items)
         try:
             if unknown:

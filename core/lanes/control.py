@@ -140,6 +140,7 @@ class Control:
         self._mine: set[str] = set()
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
         self._renewed_ms: int | None = None
+        self._heard_others = False
         self._signed_off = False
         # One writer at a time: a hand-over that met a renewal under way would lose the race for the lease document.
         self._writing = asyncio.Lock()
@@ -187,25 +188,31 @@ class Control:
         if stored is not None:
             self.peer_secret = msgspec.json.decode(stored.source, type=PeerSecret).secret
 
-    async def pass_once(self) -> None:
-        """Look at every lease, then renew, take and hand over what is due. Raises: StoreError."""
-        async with self._writing:
-            await self._pass_once()
+    async def pass_once(self, *, changed: bool = True) -> None:
+        """Look at every lease, then renew, take and hand over what is due. Raises: StoreError.
 
-    async def _pass_once(self) -> None:
+        Unless the index has `changed` since the last look, there is one only before others' leases or records are
+        judged: nobody is taken for dead, and nothing taken, by what the change feed has not told.
+        """
+        async with self._writing:
+            await self._pass_once(changed)
+
+    async def _pass_once(self, changed: bool) -> None:
         if self._signed_off:
             return
-        await self._observe()
+        if changed or self._judges_others():
+            await self._observe()
         if self._signed_off:
             return
         sent_ms = self._clock.monotonic_ms()
-        targets = assignment(self._leases, {*self._live(), self._me})
+        targets = self._targets()
         wanted = self._due(targets, sent_ms)
         lines: list[bytes] = []
         leases = {lane: self._next(lane, action) for lane, action in wanted.items()}
         for lane, lease in leases.items():
             lines += self._lease_lines(lane, lease)
         lines += self._membership_lines(sent_ms)
+        self._heard_others = False
         if lines:
             items = await self._store.bulk(lines, index=self._index)
             for (lane, action), item in zip(wanted.items(), items, strict=False):
@@ -297,6 +304,7 @@ class Control:
         seen = self._seen.get(id)
         if seen is not None and seen.version == document.version:
             return
+        self._heard_others |= id.startswith("replica-") and id != f"replica-{self._me}"
         self._seen[id] = Seen(document.source, document.version, now_ms)
         if id == MEMBERS:
             self._members = msgspec.json.decode(document.source, type=Members).replicas
@@ -331,8 +339,20 @@ class Control:
             return wanted
         return {lane: action for lane, action in wanted.items() if action == "take"}
 
+    def _targets(self) -> dict[str, str]:
+        return assignment(self._leases, {*self._live(), self._me})
+
+    def _judges_others(self) -> bool:
+        """Whether, by what was seen last, a lane would be taken, a member has fallen silent, or one is unread."""
+        silent = len(self._live()) < len(self._members)
+        return silent or "take" in self._due(self._targets(), self._clock.monotonic_ms()).values()
+
     def _renewal_due(self, now_ms: int) -> bool:
-        return self._renewed_ms is None or now_ms - self._renewed_ms >= self._settings.renew_every_ms
+        """Early when another replica has just renewed: what all write at once, each looks at once, not one by one."""
+        if self._renewed_ms is None:
+            return True
+        every_ms = self._settings.renew_every_ms
+        return now_ms - self._renewed_ms >= (every_ms // 2 if self._heard_others else every_ms)
 
     def _membership_lines(self, now_ms: int) -> list[bytes]:
         """One's own record when it is due, and the list of members when somebody joins or is struck off."""

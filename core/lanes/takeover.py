@@ -118,6 +118,8 @@ async def _reached(lane: Lane, seq_no: int) -> None:
     while True:
         found = await lane.parts.store.checkpoint(lane.index)
         if found.global_checkpoint >= seq_no:
+            # The refresh that follows shows all of it.
+            lane.committer.own_writes.settle(found.global_checkpoint)
             return
         await asyncio.sleep(_CHECKPOINT_POLL_S)
 

@@ -12,7 +12,7 @@ from leasehold.core.errors import StoreRejected
 from leasehold.core.ports import BulkItem
 from leasehold.ilm import CURRENT, IndexNames, Schema, lane_names
 
-from .model_index import ModelIndex, Operation
+from .model_index import Bell, ModelIndex, Operation
 from .model_search import Visible
 
 
@@ -30,6 +30,7 @@ class ModelElasticsearch:
         self._aliases: dict[str, dict[str, bool]] = {}
         self._points_in_time: dict[str, _PointInTime] = {}
         self._made = 0
+        self.made = Bell()
 
     def create_index(
         self,
@@ -47,6 +48,7 @@ class ModelElasticsearch:
             name, f"uuid-{self._made}", mapping, refresh_interval_ms=refresh_interval_ms, now_ms=loop_time_ms
         )
         self.indices[name] = index
+        self.made.ring()
         if alias is not None:
             behind = self._aliases.setdefault(alias, {})
             if write:
@@ -55,7 +57,7 @@ class ModelElasticsearch:
         return index
 
     def delete_index(self, name: str) -> None:
-        del self.indices[name]
+        self.indices.pop(name).remove()
         for behind in self._aliases.values():
             behind.pop(name, None)
 
@@ -112,6 +114,20 @@ class ModelElasticsearch:
 
     def is_alias(self, name: str) -> bool:
         return bool(self._aliases.get(name))
+
+    async def wait_past(self, name: str, checkpoint: int, wait_ms: int) -> int | None:
+        """`_fleet/global_checkpoints` with `wait_for_advance` and `wait_for_index`.
+
+        Raises: StoreRejected(404) when the index is removed meanwhile, or is not there after `wait_ms`.
+        """
+        try:
+            async with asyncio.timeout(wait_ms / 1_000):
+                while name not in self.indices:
+                    await self.made.wait()
+                return await self.indices[name].passes(checkpoint)
+        except TimeoutError:
+            self.one_index(name)
+            return None
 
     def apply(self, operation: Operation) -> BulkItem:
         try:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from leasehold.core.errors import StoreRejected
 from leasehold.core.ports import BulkItem, Version
 
 from .model_documents import Malformed, Values, index_values, parse
 
 CONFLICT = "version_conflict_engine_exception"
+
+
+class Bell:
+    """Wakes whoever waits, each time it rings."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        await woken
+
+    def ring(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            if not woken.done():
+                woken.set_result(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,9 @@ class ModelIndex:
         self.mapping = mapping
         self.primary_term = 1
         self.max_seq_no = -1
-        self.held_checkpoint: int | None = None
+        self._held_checkpoint: int | None = None
+        self._removed = False
+        self._moved = Bell()
         self.write_blocked = False
         self.documents: dict[str, Document] = {}
         self.visible: tuple[Document, ...] = ()
@@ -74,7 +96,28 @@ class ModelIndex:
     @property
     def global_checkpoint(self) -> int:
         """What every copy has. `held_checkpoint` keeps it back, as a slow copy would."""
-        return self.max_seq_no if self.held_checkpoint is None else min(self.held_checkpoint, self.max_seq_no)
+        return self.max_seq_no if self._held_checkpoint is None else min(self._held_checkpoint, self.max_seq_no)
+
+    @property
+    def held_checkpoint(self) -> int | None:
+        return self._held_checkpoint
+
+    @held_checkpoint.setter
+    def held_checkpoint(self, checkpoint: int | None) -> None:
+        self._held_checkpoint = checkpoint
+        self._moved.ring()
+
+    async def passes(self, checkpoint: int) -> int:
+        """Returns the global checkpoint once it is above this one. Raises: StoreRejected(404) once removed."""
+        while self.global_checkpoint <= checkpoint:
+            await self._moved.wait()
+            if self._removed:
+                raise StoreRejected(f"CurrentState[CLOSED] [{self.name}]", 404, "index_shard_closed_exception")
+        return self.global_checkpoint
+
+    def remove(self) -> None:
+        self._removed = True
+        self._moved.ring()
 
     def pass_time(self) -> None:
         """Let a refresh that fell due since the last look have happened, before anything else does."""
@@ -152,6 +195,7 @@ class ModelIndex:
 
     def _take_seq_no(self) -> int:
         self.max_seq_no += 1
+        self._moved.ring()
         return self.max_seq_no
 
     def _failed(self, operation: Operation, status: int, error_type: str, reason: str) -> BulkItem:

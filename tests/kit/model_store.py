@@ -33,12 +33,16 @@ T = TypeVar("T")
 class ModelStore:
     """One client of the model, with its own faults. Implements `core.ports.Store`.
 
+    `pushes` says whether the cluster has `_fleet/global_checkpoints`, which the embedded server lacks.
     `latency_s` says how long each way of each request takes; without it both are instant. `requests` counts what was
     asked, by operation.
     """
 
-    def __init__(self, cluster: ModelElasticsearch, *, latency_s: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, cluster: ModelElasticsearch, *, latency_s: Callable[[], float] | None = None, pushes: bool = False
+    ) -> None:
         self.cluster = cluster
+        self.pushes = pushes
         self.faults = Faults()
         self.requests: dict[str, int] = {}
         self._latency_s = latency_s
@@ -84,6 +88,24 @@ class ModelStore:
             return Checkpoint(one.uuid, one.global_checkpoint, one.max_seq_no)
 
         return await self._request("checkpoint", [index], read)
+
+    async def checkpoints(self, indices: Sequence[str]) -> dict[str, Checkpoint]:
+        def read(_faults: object) -> dict[str, Checkpoint]:
+            found = [self.cluster.one_index(name) for name in indices if name in self.cluster.indices]
+            return {one.name: Checkpoint(one.uuid, one.global_checkpoint, one.max_seq_no) for one in found}
+
+        return await self._request("checkpoints", indices, read)
+
+    async def wait_past(self, index: str, checkpoint: int, *, wait_ms: int) -> int | None:
+        if not self.pushes:
+            raise StoreRejected(f"no handler found for uri [/{index}/_fleet/global_checkpoints]", 400)
+        waiting = await self._request(
+            "wait_past", [index], lambda _faults: self.cluster.wait_past(index, checkpoint, wait_ms)
+        )
+        reached = await waiting
+        if self._latency_s is not None:
+            await asyncio.sleep(self._latency_s())
+        return reached
 
     async def resolve_write_index(self, alias: str) -> str:
         def resolve(_faults: object) -> str:
