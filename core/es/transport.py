@@ -2,20 +2,21 @@
 
 Out of the box elastic-transport decodes every body and answer for its log as soon as any log handler exists, parses
 answers with `json`, and says of a failed connection only that it failed. Its node and serializer are pluggable, so
-both are replaced here; node selection, fail-over and TLS stay its own.
+both are replaced here, on connections of our own (`connection.py`); node selection and fail-over stay its own.
 """
 
 from __future__ import annotations
 
 import base64
-import io
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
-import aiohttp
 import msgspec
 from elastic_transport import (
-    AiohttpHttpNode,
     ApiResponseMeta,
+    BaseAsyncNode,
     ConnectionError,
     ConnectionTimeout,
     HttpHeaders,
@@ -25,16 +26,12 @@ from elastic_transport import (
 )
 from elastic_transport.client_utils import DEFAULT, DefaultType, url_to_node_config
 from elasticsearch import AsyncElasticsearch
-from yarl import URL
 
 from ..settings import StoreSettings
+from .connection import AnswerLost, ConnectionPool, NotConnected
 
 ACCEPT_JSON = "application/vnd.elasticsearch+json; compatible-with=8"
 SEND_NDJSON = "application/vnd.elasticsearch+x-ndjson; compatible-with=8"
-
-CONNECT_TIMEOUT_S = 5.0
-# aiohttp warns about larger bodies in one piece, since the loop stands still while the kernel takes them.
-LARGEST_SINGLE_WRITE_BYTES = 2**20
 
 
 class NeverSent(ConnectionError):
@@ -53,8 +50,16 @@ class BytesSerializer(Serializer):
         return data if type(data) is bytes else msgspec.json.encode(data)
 
 
-class BytesNode(AiohttpHttpNode):
+class BytesNode(BaseAsyncNode):
     """One Elasticsearch node: sends and returns bytes, logs nothing, and tells `NeverSent` from a lost connection."""
+
+    _CLIENT_META_HTTP_CLIENT: ClassVar[tuple[str, str]] = ("lh", "1")
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        self._pool = ConnectionPool(config.host, config.port, tls=_trust_of(config), limit=config.connections_per_node)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self._own_headers = {"host": f"{host}:{config.port}"} | _lowered(self.headers)
 
     async def perform_request(  # type: ignore[override]
         self,
@@ -65,36 +70,53 @@ class BytesNode(AiohttpHttpNode):
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> TransportApiResponse:
         """Raises: NeverSent; ConnectionTimeout and ConnectionError, after which the request may have been applied."""
-        if self.session is None:
-            self._create_aiohttp_session()
-            assert self.session is not None
         timeout_s = self.config.request_timeout if isinstance(request_timeout, DefaultType) else request_timeout
-        every_header = self._headers.copy()
-        every_header.update(headers or {})
+        head = self._head(method, target, headers or {}, len(body or b""))
         try:
-            async with self.session.request(
-                method,
-                URL(self.base_url + target, encoded=True),
-                data=io.BytesIO(body) if body and len(body) > LARGEST_SINGLE_WRITE_BYTES else body,
-                headers=every_header,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
-                allow_redirects=False,
-            ) as response:
-                answer = await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            answer = await self._pool.exchange(method, head, body, timeout_s=timeout_s)
+        except NotConnected as error:
             raise NeverSent(str(error), errors=(error,)) from error
         except TimeoutError as error:
             raise ConnectionTimeout("no answer in time", errors=(error,)) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except AnswerLost as error:
             raise ConnectionError(str(error), errors=(error,)) from error
         meta = ApiResponseMeta(
             node=self.config,
             duration=0.0,
             http_version="1.1",
-            status=response.status,
-            headers=HttpHeaders(response.headers),
+            status=answer.status,
+            headers=_headers_of(answer.headers),
         )
-        return TransportApiResponse(meta, answer)
+        return TransportApiResponse(meta, answer.body)
+
+    async def close(self) -> None:  # type: ignore[override]
+        self._pool.close()
+
+    def _head(self, method: str, target: str, headers: Mapping[str, str], body_bytes: int) -> bytes:
+        lines = [f"{method} {self.path_prefix}{target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in (self._own_headers | _lowered(headers)).items()]
+        lines += [f"content-length: {body_bytes}", "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@lru_cache(maxsize=256)
+def _headers_of(raw: tuple[tuple[bytes, bytes], ...]) -> HttpHeaders:
+    """Cached: answers in chunks name no length, so most have the very same headers."""
+    return HttpHeaders([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]).freeze()
+
+
+def _trust_of(config: NodeConfig) -> ssl.SSLContext | None:
+    """Names and addresses are checked against the certificate; `ca_certs` adds to what this machine trusts."""
+    if config.scheme != "https":
+        return None
+    context = ssl.create_default_context()
+    if config.ca_certs is not None:
+        context.load_verify_locations(cafile=config.ca_certs)
+    return context
 
 
 def client_for(settings: StoreSettings, connections: int) -> AsyncElasticsearch:
