@@ -17,7 +17,7 @@ ShortText = Annotated[str, Meta(max_length=1024)]
 Labels = Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128)], ShortText], Meta(max_length=64)]
 
 
-class Usage(Struct, frozen=True, omit_defaults=True):
+class Usage(Struct, frozen=True, omit_defaults=True, gc=False):
     """What an attempt consumed; summed into the instance's budgets. `cost` is in the tenant's own currency unit.
 
     A report is cumulative for its attempt, in heartbeats and at the end alike: the largest figures reported stand, so
@@ -29,7 +29,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     cost: NonNegativeFloat = 0.0
 
 
-class Call(Struct, frozen=True, omit_defaults=True):
+class Call(Struct, frozen=True, omit_defaults=True, gc=False):
     """One tool or model call that an executor made during an attempt."""
 
     name: ShortText
@@ -39,14 +39,14 @@ class Call(Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
 
 
-class ErrorInfo(Struct, frozen=True, omit_defaults=True):
+class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
     """Why an attempt, a step or an instance failed. `type` is what `retry.on` matches, such as `http.503`."""
 
     type: Annotated[str, Meta(min_length=1, max_length=256)]
     message: str = ""
 
 
-class ClaimedStep(Struct, frozen=True, rename={"with_": "with"}):
+class ClaimedStep(Struct, frozen=True, rename={"with_": "with"}, gc=False):
     """A leased attempt, as handed to an executor.
 
     Every field is always there. `step_id` names this one lease and ends with its `token`; `token` is the fencing
@@ -82,13 +82,13 @@ class ClaimedSteps(Struct, frozen=True):
     steps: list[ClaimedStep]
 
 
-class CompleteBody(Struct, frozen=True, omit_defaults=True):
+class CompleteBody(Struct, frozen=True, omit_defaults=True, gc=False):
     result: Any = None
     usage: Usage | None = None
     calls: list[Call] = field(default_factory=list)
 
 
-class FailBody(Struct, frozen=True, omit_defaults=True):
+class FailBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """`retryable: false` ends the step whatever its retry policy says."""
 
     error: ErrorInfo
@@ -97,7 +97,7 @@ class FailBody(Struct, frozen=True, omit_defaults=True):
     calls: list[Call] = field(default_factory=list)
 
 
-class HeartbeatBody(Struct, frozen=True, omit_defaults=True):
+class HeartbeatBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """Renews the lease. `progress` is a percentage; `checkpoint` is kept and given to the next attempt."""
 
     progress: Annotated[float, Meta(ge=0, le=100)] | None = None
@@ -106,7 +106,7 @@ class HeartbeatBody(Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
 
 
-class HeartbeatAnswer(Struct, frozen=True):
+class HeartbeatAnswer(Struct, frozen=True, gc=False):
     """`cancel` asks the executor to stop; `reason` says why. Every field is always there."""
 
     lease_ttl_ms: int
@@ -114,7 +114,7 @@ class HeartbeatAnswer(Struct, frozen=True):
     reason: str | None = None
 
 
-class StepReport(Struct, frozen=True, omit_defaults=True):
+class StepReport(Struct, frozen=True, omit_defaults=True, gc=False):
     """One item of `_steps/_bulk`: which lease, what happened, and that action's body (only its own field is read)."""
 
     step_id: str
@@ -128,14 +128,14 @@ class StepReports(Struct, frozen=True):
     reports: Annotated[list[StepReport], Meta(max_length=10_000)]
 
 
-class Acknowledged(Struct, frozen=True, omit_defaults=True):
+class Acknowledged(Struct, frozen=True, omit_defaults=True, gc=False):
     """The effect stands in Elasticsearch. `status` is the step's status after it."""
 
     step_id: str
     status: str
 
 
-class StepReportResult(Struct, frozen=True, omit_defaults=True):
+class StepReportResult(Struct, frozen=True, omit_defaults=True, gc=False):
     """One answer of `_steps/_bulk`, in the order of the request. `code`: what the single call would give."""
 
     step_id: str
@@ -149,7 +149,7 @@ class StepReportResults(Struct, frozen=True):
     results: list[StepReportResult]
 
 
-class StartBody(Struct, frozen=True, omit_defaults=True):
+class StartBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """`params` are checked against the definition's `inputs`; `trigger` is what caused the start and is not checked."""
 
     trigger: dict[str, Any] = field(default_factory=dict)
@@ -159,13 +159,13 @@ class StartBody(Struct, frozen=True, omit_defaults=True):
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
-class StartAnswer(Struct, frozen=True, omit_defaults=True):
+class StartAnswer(Struct, frozen=True, omit_defaults=True, gc=False):
     instance_id: str
     version: int
     status: str
 
 
-class StartItem(StartBody, frozen=True, omit_defaults=True, kw_only=True):
+class StartItem(StartBody, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One item of a bulk start."""
 
     workflow: str
@@ -176,7 +176,7 @@ class StartItems(Struct, frozen=True):
     starts: Annotated[list[StartItem], Meta(max_length=10_000)]
 
 
-class StartResult(Struct, frozen=True, omit_defaults=True):
+class StartResult(Struct, frozen=True, omit_defaults=True, gc=False):
     """One answer of a bulk start, in the order of the request: 201, 200 (a repeated key) or a problem's status."""
 
     code: int
@@ -290,7 +290,7 @@ class DefinitionList(Struct, frozen=True):
     definitions: list[DefinitionSummary]
 
 
-class Violation(Struct, frozen=True, omit_defaults=True):
+class Violation(Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing wrong with a request or a definition: where, what was found, what is allowed."""
 
     path: str
@@ -302,7 +302,7 @@ class Violation(Struct, frozen=True, omit_defaults=True):
     nearest: str | None = None
 
 
-class Problem(Struct, frozen=True, omit_defaults=True):
+class Problem(Struct, frozen=True, omit_defaults=True, gc=False):
     """An RFC 9457 problem document. `type` is stable and ends in a word that code may match on."""
 
     type: str

@@ -22,7 +22,7 @@ from .machine.state import Approval, Instance, InstanceStatus, SideValue, StepSt
 EventOutcome = Literal["success", "failure", "unknown"]
 
 
-class WorkflowFields(Struct, frozen=True, omit_defaults=True):
+class WorkflowFields(Struct, frozen=True, omit_defaults=True, gc=False):
     """`id` is the instance's id, as in a claim; `name` and `version` are the definition's."""
 
     id: str
@@ -30,7 +30,7 @@ class WorkflowFields(Struct, frozen=True, omit_defaults=True):
     version: int
 
 
-class StepFields(Struct, frozen=True, omit_defaults=True):
+class StepFields(Struct, frozen=True, omit_defaults=True, gc=False):
     """One finished attempt. `capability` is the definition's `executor:`; `started_at` is when it was claimed."""
 
     name: str
@@ -49,15 +49,15 @@ class StepFields(Struct, frozen=True, omit_defaults=True):
     output_lines: str | None = None
 
 
-class EventFields(Struct, frozen=True):
+class EventFields(Struct, frozen=True, gc=False):
     outcome: EventOutcome
 
 
-class TraceFields(Struct, frozen=True):
+class TraceFields(Struct, frozen=True, gc=False):
     id: str
 
 
-class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A row of `workflow-steps`. `worker` is the executor process that held the last lease of the attempt."""
 
     timestamp: datetime = field(name="@timestamp")
@@ -76,7 +76,7 @@ class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stripped: bool = False
 
 
-class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A row of `workflow-instances`. `instance` is the final `Instance`, `log` the part of its events not in
     `workflow-events`, where `log_parts` parts went before."""
 
@@ -106,7 +106,7 @@ class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stripped: bool = False
 
 
-class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A row of `workflow-events`: part `part` (from 1) of an instance's event log, oldest first."""
 
     timestamp: datetime = field(name="@timestamp")
@@ -117,7 +117,7 @@ class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     log: list[Raw]
 
 
-class _FinalInstance(Struct):
+class _FinalInstance(Struct, gc=False):
     instance: Instance
 
 

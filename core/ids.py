@@ -10,7 +10,7 @@ from msgspec import Struct
 _INSTANCE = re.compile(r"(\d{2,4})-[0-9a-f]{28}", re.ASCII)
 
 
-class LeaseName(Struct, frozen=True):
+class LeaseName(Struct, frozen=True, gc=False):
     """What a `step_id` says: the step's run path in an instance, and the token of the lease."""
 
     instance_id: str

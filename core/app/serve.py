@@ -27,6 +27,7 @@ from ..metrics import Metrics
 from ..replica import Replica, open_replica
 from ..settings import ServerSettings, Settings
 from .authentication import check_exposure
+from .collector import rare_collections
 from .peers import HttpPeers, http_peers
 from .web.server import HttpServer, HttpSurface
 from .web.surface import Surface
@@ -55,7 +56,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event | None = None) -> Non
         ProcessCollector(registry=metrics.registry)
         async with _replica(settings, metrics) as replica, answering(replica, settings, metrics, sock):
             log.info("serving", address=address, elasticsearch=[_without_secrets(url) for url in settings.store.urls])
-            await stop.wait()
+            with rare_collections():
+                await stop.wait()
             log.info("stopping", address=address)
     finally:
         sock.close()

@@ -14,17 +14,17 @@ from ...claim.wire import Call, ErrorInfo, Usage
 from .state import Instance
 
 
-class Event(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Event(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """Root of all events. `at_ms` is the wall time at which the owner accepted it: `now` for templates."""
 
     at_ms: int
 
 
-class Started(Event, frozen=True, tag="started"):
+class Started(Event, frozen=True, tag="started", gc=False):
     """The instance exists (its fields were set at creation): its first steps are activated."""
 
 
-class Claimed(Event, frozen=True, tag="claimed"):
+class Claimed(Event, frozen=True, tag="claimed", gc=False):
     """An executor takes a ready step under a lease of `lease_ttl_ms`."""
 
     path: str
@@ -32,7 +32,7 @@ class Claimed(Event, frozen=True, tag="claimed"):
     worker: str
 
 
-class Heartbeat(Event, frozen=True, tag="heartbeat"):
+class Heartbeat(Event, frozen=True, tag="heartbeat", gc=False):
     """An executor reports usage or a checkpoint. A bare renewal of the lease changes no state and is no event.
 
     `usage` is cumulative for the attempt, here as in `Completed` and `Failed`: repeats count once.
@@ -44,7 +44,7 @@ class Heartbeat(Event, frozen=True, tag="heartbeat"):
     usage: Usage | None = None
 
 
-class Completed(Event, frozen=True, tag="completed"):
+class Completed(Event, frozen=True, tag="completed", gc=False):
     """The executor delivers. `result` may be a `SideValue`. A repeat under the token that won changes nothing."""
 
     path: str
@@ -54,7 +54,7 @@ class Completed(Event, frozen=True, tag="completed"):
     calls: tuple[Call, ...] = ()
 
 
-class Failed(Event, frozen=True, tag="failed"):
+class Failed(Event, frozen=True, tag="failed", gc=False):
     """The executor gives the attempt up. `random` in [0, 1) spreads the backoff."""
 
     path: str
@@ -66,14 +66,14 @@ class Failed(Event, frozen=True, tag="failed"):
     random: float = 0.0
 
 
-class Released(Event, frozen=True, tag="released"):
+class Released(Event, frozen=True, tag="released", gc=False):
     """The lease is given back untouched: the step is ready again and the attempt does not count."""
 
     path: str
     token: int
 
 
-class LeaseExpired(Event, frozen=True, tag="lease_expired"):
+class LeaseExpired(Event, frozen=True, tag="lease_expired", gc=False):
     """No heartbeat came in time: a new attempt, at most MAX_LOST_LEASES times in a row, then it counts as a failure.
 
     `random` in [0, 1) spreads the backoff that may follow then.
@@ -84,7 +84,7 @@ class LeaseExpired(Event, frozen=True, tag="lease_expired"):
     random: float = 0.0
 
 
-class TimerFired(Event, frozen=True, tag="timer"):
+class TimerFired(Event, frozen=True, tag="timer", gc=False):
     """Everything that is due at `at_ms` happens now: backoffs, timeouts, approval timeouts, the deadline.
 
     `random` in [0, 1) spreads the backoffs that follow from timeouts.
@@ -93,7 +93,7 @@ class TimerFired(Event, frozen=True, tag="timer"):
     random: float = 0.0
 
 
-class Decided(Event, frozen=True, tag="decided"):
+class Decided(Event, frozen=True, tag="decided", gc=False):
     """Somebody approves or rejects. `path` is empty when exactly one approval is open and was meant.
 
     `by` is a principal's name and `roles` its roles: where the step names approvers, one of them must be among these.
@@ -107,17 +107,17 @@ class Decided(Event, frozen=True, tag="decided"):
     roles: tuple[str, ...] = ()
 
 
-class CancelRequested(Event, frozen=True, tag="cancel"):
+class CancelRequested(Event, frozen=True, tag="cancel", gc=False):
     by: str
     reason: str | None = None
 
 
-class TerminateRequested(Event, frozen=True, tag="terminate"):
+class TerminateRequested(Event, frozen=True, tag="terminate", gc=False):
     by: str
     reason: str | None = None
 
 
-class Rejected(Event, frozen=True, tag="rejected"):
+class Rejected(Event, frozen=True, tag="rejected", gc=False):
     """Elasticsearch can't hold what the instance had become: it fails with this error, from its last stored state."""
 
     error: ErrorInfo
@@ -142,7 +142,7 @@ AnyEvent = (
 AttemptOutcome = Literal["succeeded", "failed", "timed_out", "lease_lost", "cancelled"]
 
 
-class AttemptRecord(Struct, frozen=True, omit_defaults=True):
+class AttemptRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """A finished attempt: one row of `workflow-steps` but for the payloads. Stored in the outbox until confirmed."""
 
     path: str
@@ -161,7 +161,7 @@ class AttemptRecord(Struct, frozen=True, omit_defaults=True):
     calls: tuple[Call, ...] = ()
 
 
-class StepReady(Struct, frozen=True):
+class StepReady(Struct, frozen=True, gc=False):
     """The step may be claimed from `ready_at_ms` on. `input` is the rendered payload, the same for each attempt."""
 
     path: str
@@ -170,7 +170,7 @@ class StepReady(Struct, frozen=True):
     input: Any
 
 
-class LeaseEnded(Struct, frozen=True):
+class LeaseEnded(Struct, frozen=True, gc=False):
     """The machine took this lease away; an executor that still works under it is told (`reason`) at its next word.
 
     A lease that ends by its executor's own report (complete, fail, release) has no such effect.
@@ -181,27 +181,27 @@ class LeaseEnded(Struct, frozen=True):
     reason: str
 
 
-class ReadyEnded(Struct, frozen=True):
+class ReadyEnded(Struct, frozen=True, gc=False):
     """A step that was ready no longer is, other than by a claim: it leaves the ready queue."""
 
     path: str
 
 
-class AttemptEnded(Struct, frozen=True):
+class AttemptEnded(Struct, frozen=True, gc=False):
     """An attempt finished and belongs into history. `output` is its result as it came, possibly a `SideValue`."""
 
     record: AttemptRecord
     output: Any = None
 
 
-class InstanceEnded(Struct, frozen=True):
+class InstanceEnded(Struct, frozen=True, gc=False):
     """The instance reached a final status: its record belongs into history, then its document goes."""
 
 
 Effect = StepReady | ReadyEnded | LeaseEnded | AttemptEnded | InstanceEnded
 
 
-class Refused(Struct, frozen=True):
+class Refused(Struct, frozen=True, gc=False):
     """The event does not apply, and nothing changed: a lost race or a request out of place.
 
     `stale_token`: another lease, or none, holds the step (`token_held`). `not_open`: the step or approval is not open.
@@ -214,7 +214,7 @@ class Refused(Struct, frozen=True):
     token_held: int = 0
 
 
-class Transition(Struct, frozen=True):
+class Transition(Struct, frozen=True, gc=False):
     """What `advance` returns: the new instance (the old one, unchanged, when refused) and what follows, in order."""
 
     instance: Instance

@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
     return value.value if type(value) is SideValue else value
 
 
-class Approval(Struct, frozen=True, omit_defaults=True):
+class Approval(Struct, frozen=True, omit_defaults=True, gc=False):
     """A decision asked for by `requires_approval`, and who gave it. `asked_at_ms` is when the step began to wait."""
 
     decision: Literal["pending", "approved", "rejected", "timed_out"] = "pending"
@@ -75,7 +75,7 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     form: dict[str, Any] | None = None
 
 
-class StepState(Struct, frozen=True, omit_defaults=True):
+class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one run, under its run path.
 
     `attempt` numbers the attempt in progress, or the last one, and never restarts. `token` is that of the current
@@ -107,7 +107,7 @@ class StepState(Struct, frozen=True, omit_defaults=True):
     usage_released: Usage | None = None
 
 
-class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One run of a definition: the part of the lane document that the machine owns.
 
     `steps` maps run paths to states and holds every step from the start on. `tokens` is the last fencing token given
