@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 # How long one write of the control index may take at a hand-over; then the leases run out by themselves.
 _GIVE_BACK_WITHIN_S = 2.0
+_DELIVER_WITHIN_S = 2.0
 
 
 class Engine:
@@ -117,11 +118,13 @@ class Engine:
     async def leave(self) -> None:
         """Hand the lanes over: what is under way is answered, and the other replicas know at once. Never raises.
 
-        History is not waited for: its outbox stands in the documents, and the next owners deliver.
+        History is not waited for, its outbox stands in the documents and the next owners deliver; unless there is none.
         """
         if self._closing:
             return
         self._closing = True
+        if not self.control.peer_addresses():
+            await self._deliver_history()
         lanes = list(self.lanes.values())
         await asyncio.gather(within(_GIVE_BACK_WITHIN_S, self.control.stop()), answer_all(lanes))
         lanes = list(self.lanes.values())
@@ -138,6 +141,14 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _deliver_history(self) -> None:
+        """Nobody waits for the lanes: bring to history what has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DELIVER_WITHIN_S):
+                for lane in list(self.lanes.values()):
+                    await lane.committer.drain()
+                await self.history.drain()
 
     def look_now(self) -> None:
         """Look at the control index without waiting for the next turn."""
