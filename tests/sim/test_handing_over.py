@@ -186,7 +186,10 @@ def test_lanes_that_go_to_a_replica_that_joins_are_served_again_within_a_second(
 
 def test_a_lane_that_is_being_handed_over_answers_what_was_begun_and_leases_nothing_more() -> None:
     async def main() -> None:
-        async with scheduler(new_cluster()) as s:
+        cluster, peers = new_cluster(), ModelPeers()
+        async with member(cluster, peers, "a", 1) as a, member(cluster, peers, "b", 2) as b:
+            await asyncio.sleep(10)
+            s = a if a.replica.owns_lanes() else b
             await s.define(ONE_STEP)
             await s.start("one")
             held = s.faults.hold("before", on="bulk", index=LANE)
