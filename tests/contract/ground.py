@@ -44,29 +44,36 @@ class Ground(Protocol):
     async def make_again(self, index: str) -> None:
         """An empty index of the same name in the place of this one."""
 
+    async def bring_back(self, index: str) -> None:
+        """An empty index of the name of one that was removed."""
+
     async def block_writes(self, index: str) -> None: ...
 
 
 class ModelGround:
-    def __init__(self, prefix: str) -> None:
-        self._cluster = ModelElasticsearch()
-        self.store = ModelStore(self._cluster)
+    def __init__(self, prefix: str, *, store: ModelStore | None = None) -> None:
+        self.store = store or ModelStore(ModelElasticsearch())
+        self._cluster = self.store.cluster
         self._prefix = prefix
         self._made = 0
+        self._mappings: dict[str, Mapping] = {}
 
     async def make_index(self, fields: Mapping = FIELDS, *, alias: str | None = None, write: bool = True) -> str:
         self._made += 1
         index = f"{self._prefix}-{self._made}"
-        self._cluster.create_index(index, closed(1, fields), alias=alias, write=write)
+        self._mappings[index] = closed(1, fields)
+        self._cluster.create_index(index, self._mappings[index], alias=alias, write=write)
         return index
 
     async def remove_index(self, index: str) -> None:
         self._cluster.delete_index(index)
 
     async def make_again(self, index: str) -> None:
-        mapping = self._cluster.indices[index].mapping
-        self._cluster.delete_index(index)
-        self._cluster.create_index(index, mapping)
+        await self.remove_index(index)
+        await self.bring_back(index)
+
+    async def bring_back(self, index: str) -> None:
+        self._cluster.create_index(index, self._mappings[index])
 
     async def block_writes(self, index: str) -> None:
         self._cluster.indices[index].write_blocked = True
@@ -102,6 +109,9 @@ class ServerGround:
 
     async def make_again(self, index: str) -> None:
         await self.remove_index(index)
+        await self.bring_back(index)
+
+    async def bring_back(self, index: str) -> None:
         await self._must("PUT", f"/{index}", self._bodies[index])
 
     async def block_writes(self, index: str) -> None:
