@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -99,8 +100,13 @@ class Scheduler:
 
 
 @asynccontextmanager
-async def running_scheduler(cluster: Cluster) -> AsyncIterator[Scheduler]:
-    """A replica that is ready, on a free port, with this run's index prefix. Raises: BenchError."""
+async def running_scheduler(
+    cluster: Cluster, *, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Scheduler]:
+    """A replica that is ready, on a free port, with this run's index prefix. Raises: BenchError.
+
+    `environment` holds settings of its own, as `LEASEHOLD_...` variables.
+    """
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="leasehold-bench-") as folder:
         log = Path(folder) / "scheduler.log"
@@ -112,6 +118,7 @@ async def running_scheduler(cluster: Cluster) -> AsyncIterator[Scheduler]:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
         try:
             found = Scheduler(Address(f"http://127.0.0.1:{port}"), process.pid, log)

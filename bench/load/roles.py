@@ -31,7 +31,7 @@ from .orders import (
     SeederSetup,
     StarterSetup,
 )
-from .peers import MgetClaimer, Poll, PollerSetup, SearchClaimer, SeedTasks, TaskSeeder, TaskSeederSetup
+from .peers import Poll, Poller, PollerSetup, SeedTasks, TaskSeeder, TaskSeederSetup
 from .probes import CommitProbe, GetProbe
 from .raw_writer import RawWriter
 from .seeder import Seeder
@@ -48,8 +48,7 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "executor": (Executor, ExecutorSetup, Execute | CompleteAll),
     "seeder": (Seeder, SeederSetup, Seed),
     "task-seeder": (TaskSeeder, TaskSeederSetup, SeedTasks),
-    "mget-claimer": (MgetClaimer, PollerSetup, Poll),
-    "search-claimer": (SearchClaimer, PollerSetup, Poll),
+    "poller": (Poller, PollerSetup, Poll),
 }
 
 

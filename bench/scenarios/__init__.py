@@ -3,9 +3,10 @@
 from ..scenario import Scenario
 from .claims import CLAIMS
 from .end_to_end import END_TO_END
+from .herd import HERD
 from .latency import LATENCY
 from .raw import RAW
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, LATENCY)}
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, LATENCY, HERD)}
 
 __all__ = ["SCENARIOS"]

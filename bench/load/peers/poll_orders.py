@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from ..http1 import Address
+
+Kind = Literal["mget", "search"]
 
 
 class PollerSetup(Struct, frozen=True):
@@ -18,9 +22,11 @@ class PollerSetup(Struct, frozen=True):
 class Poll(Struct, frozen=True):
     """Claim from `begin_ns` on for so long. `capacity` tasks at most a cycle; `nodes` are all that claim.
 
-    `interval_ms` lies between the beginnings of cycles; 0 means no pause.
+    `kind` is Kibana's cycle, or a search and an update. `interval_ms` lies between the beginnings of cycles; 0 means
+    no pause.
     """
 
+    kind: Kind
     begin_ns: int
     duration_s: float
     capacity: int

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from time import monotonic_ns
 
 import msgspec
 import pytest
 from leasehold.bench.load import Address, ConnectionLost
-from leasehold.bench.load.peers import MgetClaimer, Poll, PollerSetup, SearchClaimer
+from leasehold.bench.load.peers import Poll, Poller, PollerSetup
+from leasehold.bench.load.peers.claimers import mget_cycle, search_cycle
 from leasehold.bench.load.peers.partitions import OWNERS_A_PARTITION, PARTITIONS, partition_of, partitions_of
 from leasehold.bench.load.peers.task_table import FoundTask, TaskTable, TaskVersion, UpdatedTask, due_body
 from leasehold.bench.load.peers.tasks import INDEX_MAPPING, number_of, waiting_tasks
@@ -91,37 +93,35 @@ class Table(TaskTable):
         self.seen = dict(self.stored)
 
 
-def poll(capacity: int) -> Poll:
-    return Poll(0, 1.0, capacity, 0, ["a"], "1")
-
-
-def mget_claimer(table: Table) -> MgetClaimer:
-    claimer = MgetClaimer(PollerSetup(ELASTICSEARCH, "tasks", "a"))
-    claimer._table = table
-    return claimer
-
-
 def test_a_cycle_searches_eight_documents_for_each_normal_task_and_claims_no_more_than_its_capacity() -> None:
     table = Table(seen=dict.fromkeys("abcdefghijkl", 1), stored=dict.fromkeys("abcdefghijkl", 1))
-    claimed = mget_claimer(table)._cycle(poll(10))
+    claimed = mget_cycle(table, 10, [])
     assert table.sizes == [80]
     assert claimed.ids == list("abcdefghij")
 
 
 def test_what_has_moved_on_since_the_refresh_is_dropped_and_what_another_took_is_a_conflict() -> None:
     table = Table(seen={"a": 1, "b": 1, "c": 1}, stored={"a": 2, "b": 1, "c": 1}, lost=frozenset("c"))
-    claimed = mget_claimer(table)._cycle(poll(10))
+    claimed = mget_cycle(table, 10, [])
     assert (claimed.ids, claimed.stale, claimed.conflicts) == (["b"], 1, 1)
 
 
 def test_the_claimer_that_searches_first_loses_what_others_were_faster_at() -> None:
     table = Table(seen={}, stored={"a": 2, "b": 1}, lost=frozenset("a"))
-    claimer = SearchClaimer(PollerSetup(ELASTICSEARCH, "tasks", "a"))
-    claimer._table = table
-    claimed = claimer._cycle(poll(10))
+    claimed = search_cycle(table, 10)
     assert (claimed.ids, claimed.conflicts) == (["b"], 1)
 
 
 def test_a_server_that_is_not_there_is_no_empty_table() -> None:
     with pytest.raises(ConnectionLost):
         TaskTable(ELASTICSEARCH, "tasks", "a").due(10)
+
+
+def test_a_poller_that_is_late_still_ends_in_time_and_counts_every_cycle() -> None:
+    table = Table(seen={"task:bench-7": 1}, stored={"task:bench-7": 1})
+    begin_ns = monotonic_ns()
+    poller = Poller(PollerSetup(ELASTICSEARCH, "tasks", "a"), table)
+    polled = poller.perform(Poll("mget", begin_ns, 0.005, 10, 0, ["a"], "1"))
+    assert polled.numbers == [7]
+    assert [cycle.claimed for cycle in polled.cycles] == [1] + [0] * (len(polled.cycles) - 1)
+    assert all(cycle.began_ns < begin_ns + 5_000_000 for cycle in polled.cycles)

@@ -1,0 +1,61 @@
+"""Lanes full of waiting instances, as if they had been started long ago."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from ...core.catalog import Catalog
+from ...core.clock import SystemClock
+from ...core.principal import Principal
+from ...core.settings import LaneSettings, LimitSettings
+from ...ilm import IndexNames, bootstrap
+from ..load import hired
+from ..load.documents import CAPABILITY, ONE_STEP, WORKFLOW, one_step
+from ..load.orders import Seed, Seeded, SeederSetup
+from .cluster import Cluster
+
+_WITHIN_S = 600.0
+
+
+class Work(Struct, frozen=True):
+    """The one-step workflow of a lane's instances. Its step asks for `capability`."""
+
+    workflow: str = WORKFLOW
+    capability: str = CAPABILITY
+
+    @property
+    def definition(self) -> str:
+        return ONE_STEP if self == Work() else one_step(self.workflow, self.capability)
+
+
+async def filled_lanes(
+    cluster: Cluster,
+    documents: int,
+    *,
+    lanes: int = LaneSettings().lanes,
+    work_of: Callable[[str], Work] = lambda lane: Work(),
+    tenants: int = 1,
+) -> dict[str, Work]:
+    """Make an installation whose lanes hold so many waiting instances in all; returns each lane's work.
+
+    No replica may run yet. Instances are numbered from 0 on through all lanes. Raises: BenchError; IlmError.
+    """
+    names = IndexNames(cluster.prefix)
+    made = await bootstrap(cluster.store.request, names, lanes=lanes)
+    work = {lane: work_of(lane) for lane in sorted(made.lanes)}
+    catalog = Catalog(store=cluster.store, names=names, clock=SystemClock(), limits=LimitSettings())
+    for each in dict.fromkeys(work.values()):
+        await catalog.put(Principal("bench", "default"), each.workflow, each.definition.encode())
+    share = -(-documents // len(work))
+    async with hired("seeder", SeederSetup(cluster.address)) as seeder:
+        first = 0
+        for lane, each in work.items():
+            count = min(share, documents - first)
+            order = Seed(names.lane(lane), lane, each.workflow, each.capability, count, first, tenants)
+            await seeder.ask(order, Seeded, within_s=_WITHIN_S)
+            first += count
+    await asyncio.gather(*(cluster.ask("POST", f"/{names.lane(lane)}/_refresh") for lane in work))
+    return work
