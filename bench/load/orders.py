@@ -155,7 +155,7 @@ class SeederSetup(Struct, frozen=True):
     connections: int = 2
 
 
-class Seed(Struct, frozen=True):
+class Seed(Struct, frozen=True, tag=True):
     """Write `documents` instances of a one-step workflow into a lane's index, numbered from `first` on.
 
     The definition must be stored in the tenant `default`. With several `tenants` the instances are theirs in turn.
@@ -168,6 +168,21 @@ class Seed(Struct, frozen=True):
     documents: int
     first: int = 0
     tenants: int = 1
+
+
+class SeedSleepers(Struct, frozen=True, tag=True):
+    """Write instances that wait for an approval, for ever or until a timer approves them (`sleepers`).
+
+    The timers are due (wall time) evenly from `due_from_ms` to `due_to_ms`. The definitions must be stored in the
+    tenant `default`.
+    """
+
+    index: str
+    lane: str
+    documents: int
+    first: int = 0
+    due_from_ms: int = 0
+    due_to_ms: int = 0
 
 
 class Seeded(Struct, frozen=True):

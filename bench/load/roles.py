@@ -29,6 +29,7 @@ from .orders import (
     Ready,
     Seed,
     SeederSetup,
+    SeedSleepers,
     StarterSetup,
 )
 from .peers import Poll, Poller, PollerSetup, SeedTasks, TaskSeeder, TaskSeederSetup
@@ -46,7 +47,7 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "raw-writer": (RawWriter, RawWriterSetup, Prepare | Pass),
     "batch-starter": (BatchStarter, BatchStarterSetup, StartMany),
     "executor": (Executor, ExecutorSetup, Execute | CompleteAll),
-    "seeder": (Seeder, SeederSetup, Seed),
+    "seeder": (Seeder, SeederSetup, Seed | SeedSleepers),
     "task-seeder": (TaskSeeder, TaskSeederSetup, SeedTasks),
     "poller": (Poller, PollerSetup, Poll),
 }

@@ -1,4 +1,4 @@
-"""The role that fills lanes with waiting instances, past the scheduler, while no replica runs."""
+"""The role that fills lanes with waiting or sleeping instances, past the scheduler, while no replica runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from time import monotonic_ns
 from ...core.es.lines import put_line
 from .bulks import BulkRefused, bulk_request, every_item_written
 from .http1 import Connection
-from .orders import Seed, Seeded, SeederSetup
+from .orders import Seed, Seeded, SeederSetup, SeedSleepers
 from .seeds import waiting_documents
+from .sleepers import sleeping_documents
 
 _BATCH = 1_000
 
@@ -23,24 +24,20 @@ class Seeder:
         self._setup = setup
         self._connections = [Connection(setup.elasticsearch) for _ in range(setup.connections)]
 
-    def perform(self, order: Seed) -> Seeded:
+    def perform(self, order: Seed | SeedSleepers) -> Seeded:
         began_ns = monotonic_ns()
-        documents = waiting_documents(
-            order.documents,
-            lane=order.lane,
-            workflow=order.workflow,
-            capability=order.capability,
-            first=order.first,
-            tenants=order.tenants,
-            seed=order.first,
-        )
+        source_bytes = self._write(order.index, _documents(order))
+        return Seeded(order.documents, source_bytes, monotonic_ns() - began_ns)
+
+    def _write(self, index: str, documents: Iterator[tuple[str, bytes]]) -> int:
+        """How many bytes that were."""
         source_bytes = 0
         with ThreadPoolExecutor(len(self._connections)) as threads:
             # As many bulks as there are connections are made, then sent while nothing else is kept in memory.
-            while requests := list(islice(self._requests(order.index, documents), len(self._connections))):
+            while requests := list(islice(self._requests(index, documents), len(self._connections))):
                 source_bytes += sum(map(len, requests))
                 list(threads.map(self._send, self._connections, requests))
-        return Seeded(order.documents, source_bytes, monotonic_ns() - began_ns)
+        return source_bytes
 
     def _requests(self, index: str, documents: Iterator[tuple[str, bytes]]) -> Iterator[bytes]:
         while batch := list(islice(documents, _BATCH)):
@@ -51,3 +48,23 @@ class Seeder:
         answer = connection.exchange(request)
         if not every_item_written(answer):
             raise BulkRefused(f"a seed was refused: {answer.status} {answer.body[:300].decode(errors='replace')}")
+
+
+def _documents(order: Seed | SeedSleepers) -> Iterator[tuple[str, bytes]]:
+    if isinstance(order, SeedSleepers):
+        return sleeping_documents(
+            order.documents,
+            lane=order.lane,
+            first=order.first,
+            due_from_ms=order.due_from_ms,
+            due_to_ms=order.due_to_ms,
+        )
+    return waiting_documents(
+        order.documents,
+        lane=order.lane,
+        workflow=order.workflow,
+        capability=order.capability,
+        first=order.first,
+        tenants=order.tenants,
+        seed=order.first,
+    )

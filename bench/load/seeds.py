@@ -13,6 +13,7 @@ from time import time
 from ...core.ids import new_instance_id
 from ...core.lanes import codec
 from ...core.machine import Started, advance, new_instance
+from ...core.settings import LaneSettings
 from ...definitions import load
 from ...definitions.plan import Plan
 from .documents import STEP, one_step
@@ -71,7 +72,7 @@ def _source(plan: Plan, id: str, tenant: str, capability: str, at_ms: int) -> by
         updated_at_ms=at_ms,
         wake_at_ms=0,
         ready=[capability],
-        rank=instance.steps[STEP].ready_at_ms,
+        rank=instance.steps[STEP].ready_at_ms + instance.priority * LaneSettings().age_step_ms,
         held=False,
         log_parts=0,
         log=[codec.encode(event)],
