@@ -23,11 +23,13 @@ from .lanes.control import Control, LaneLease
 from .lanes.handover import answer_all, tell, within
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
+from .lanes.loading import resident_of, revoke_unanswered, with_sides
 from .lanes.parts import Parts
 from .lanes.ready_queue import ReadyQueue
 from .lanes.resident import Resident
 from .lanes.safety_net import SafetyNet
-from .lanes.takeover import resident_of, revoke_unanswered, take_over, with_sides
+from .lanes.takeover import take_over
+from .lanes.windows import Budget
 from .metrics import Metrics
 from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument
@@ -80,6 +82,7 @@ class Engine:
             replica_id=replica_id,
             catalog=self.catalog,
             queue=self.queue,
+            budget=Budget(settings.windows.line_max_steps, settings.windows.max_steps),
             history=self.history,
         )
         self.control = Control(
@@ -261,6 +264,7 @@ class Engine:
             self.control.abandon(lane.name)
         else:
             lane.open = not (self._closing or lane.closed)
+            await lane.residency.run()
 
     async def _watch(self) -> None:
         """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 
 class Version(Struct, frozen=True, gc=False):
@@ -51,7 +51,7 @@ class SearchPage(Struct, frozen=True):
     hits: list[StoredDocument]
     pit_id: str | None = None
     total: int | None = None
-    aggregations: Raw | None = None
+    aggregations: bytes | None = None
 
 
 class Checkpoint(Struct, frozen=True):
@@ -90,6 +90,10 @@ class Store(Protocol):
 
     async def search(self, index: str | None, body: Mapping[str, Any]) -> SearchPage:
         """One `_search`; `index` is None when the body names a point in time. Sees the last refresh only."""
+        ...
+
+    async def search_many(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[SearchPage]:
+        """Many searches of one index in one `_msearch`, in order; raises as soon as one of them fails."""
         ...
 
     async def open_pit(self, index: str, *, keep_alive_ms: int) -> str: ...

@@ -62,6 +62,24 @@ class CommitSettings(Struct, frozen=True):
     backoff_max_ms: Positive = 5_000
 
 
+class WindowSettings(Struct, frozen=True):
+    """What an owner holds in memory of what waits. An instance in memory takes about 3 KiB, more with large values.
+
+    `max_steps`: ready steps in all lanes of a replica; `line_max_steps`: of one tenant and capability in one lane. Too
+    low costs searches, too high memory. `page_steps`: how many are loaded at once; too high delays other work.
+    `evict_every_ms`: how often a lane is refreshed, at most, so that what rests can leave memory.
+    `timer_lead_ms`: how long before they are due timers are loaded. `timers_max_instances`: how many are loaded at
+    once.
+    """
+
+    max_steps: Positive = 40_000
+    line_max_steps: Positive = 5_000
+    page_steps: Positive = 500
+    evict_every_ms: Positive = 1_000
+    timer_lead_ms: Positive = 3_000
+    timers_max_instances: Positive = 20_000
+
+
 class HistorySettings(Struct, frozen=True):
     """Delivery into history. `linger_ms`: rows wait that long for others to share a request; too low takes fsyncs from
     commits, too high delays the rows. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at
@@ -104,6 +122,7 @@ class Settings(Struct, frozen=True):
     store: StoreSettings = StoreSettings()
     lanes: LaneSettings = LaneSettings()
     commit: CommitSettings = CommitSettings()
+    windows: WindowSettings = WindowSettings()
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     server: ServerSettings = ServerSettings()

@@ -84,7 +84,19 @@ class SearchAnswer(Struct):
     hits: Hits
     timed_out: bool = False
     pit_id: str | None = None
-    aggregations: Raw | None = None
+    aggregations: Raw = Raw()
+
+
+class OneOfMany(SearchAnswer):
+    """One search's part of a `_msearch`: a page, or what went wrong with it."""
+
+    hits: Hits = field(default_factory=lambda: Hits([]))
+    status: int = 200
+    error: TopCause | None = None
+
+
+class ManyAnswers(Struct):
+    responses: list[OneOfMany]
 
 
 class PitAnswer(Struct):
@@ -134,6 +146,7 @@ FAILURE = msgspec.json.Decoder(Failure)
 FOUND = msgspec.json.Decoder(Found)
 FOUND_MANY = msgspec.json.Decoder(FoundMany)
 SEARCH = msgspec.json.Decoder(SearchAnswer)
+SEARCH_MANY = msgspec.json.Decoder(ManyAnswers)
 PIT = msgspec.json.Decoder(PitAnswer)
 STATS = msgspec.json.Decoder(Stats)
 GLOBAL_CHECKPOINTS = msgspec.json.Decoder(GlobalCheckpoints)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def due_timers_body(*, until_ms: int, after: tuple[Any, ...] | None, size: int) -> dict[str, Any]:
-    """One page of instances with `wake_at_ms` up to and including `until_ms`, soonest first, with versions."""
-    body = _soonest_first({"lte": until_ms}, size)
+def due_timers_body(*, above_ms: int, until_ms: int, after: tuple[Any, ...] | None, size: int) -> dict[str, Any]:
+    """One page of instances that wake after `above_ms` and up to `until_ms`, soonest first, with versions."""
+    body = _soonest_first({"gt": above_ms, "lte": until_ms}, size)
     body["seq_no_primary_term"] = True
     if after is not None:
         body["search_after"] = list(after)

@@ -23,6 +23,8 @@ from .transport import ACCEPT_JSON, SEND_NDJSON, client_for
 CONNECTIONS_PER_NODE = 64
 
 _JSON_HEADERS = {"accept": ACCEPT_JSON, "content-type": ACCEPT_JSON}
+# The header of one search of many: no shard may be left out.
+_WHOLE_ANSWERS = b'{"allow_partial_search_results":false}'
 _NDJSON_HEADERS = {"accept": ACCEPT_JSON, "content-type": SEND_NDJSON}
 # 429 is not among them: another node would only be asked for the same work again.
 _NEXT_NODE_STATUSES = (502, 503, 504)
@@ -92,15 +94,25 @@ class ElasticsearchStore:
         """One `_search`: all shards answer, or it raises."""
         path = f"/{index}/_search" if index else "/_search"
         answer = await self._read("POST", f"{path}?allow_partial_search_results=false", body, answers.SEARCH)
-        if answer.timed_out:
-            raise StoreUnavailable(f"POST {path}: the search ran out of its own time")
-        total = answer.hits.total
-        return SearchPage(
-            [_hit(hit) for hit in answer.hits.hits],
-            answer.pit_id,
-            total.value if total is not None else None,
-            answer.aggregations,
+        return _page(answer, f"POST {path}")
+
+    async def search_many(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[SearchPage]:
+        """Many searches in one `_msearch`: all shards of all of them answer, or it raises. No bodies: no request."""
+        if not bodies:
+            return []
+        what = f"POST /{index}/_msearch"
+        lines = [line for body in bodies for line in (_WHOLE_ANSWERS, msgspec.json.encode(body))]
+        status, answer = await self._send(
+            "POST", f"/{index}/_msearch", b"\n".join((*lines, b"")), headers=_NDJSON_HEADERS
         )
+        if status != 200:
+            raise failures.refused(what, status, answer, write=False)
+        pages = []
+        for one in _decoded(answers.SEARCH_MANY, answer, what).responses:
+            if one.error is not None:
+                raise failures.refused(what, one.status, msgspec.json.encode({"error": one.error}), write=False)
+            pages.append(_page(one, what))
+        return pages
 
     async def open_pit(self, index: str, *, keep_alive_ms: int) -> str:
         """Open a point in time: what the last refresh made visible, as it stands now. The caller closes it."""
@@ -251,6 +263,16 @@ def _bulk_items(answer: answers.BulkAnswer) -> list[BulkItem]:
 
 def _document(found: answers.Found) -> StoredDocument:
     return StoredDocument(found.index, found.id, bytes(found.source), Version(found.seq_no, found.primary_term))
+
+
+def _page(answer: answers.SearchAnswer, what: str) -> SearchPage:
+    if answer.timed_out:
+        raise StoreUnavailable(f"{what}: the search ran out of its own time")
+    total = answer.hits.total
+    hits = [_hit(hit) for hit in answer.hits.hits]
+    return SearchPage(
+        hits, answer.pit_id, total.value if total is not None else None, bytes(answer.aggregations) or None
+    )
 
 
 def _hit(hit: answers.Hit) -> StoredDocument:

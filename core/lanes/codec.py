@@ -35,12 +35,14 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `write_id` names this very write and is never used again. `epoch` is the lane epoch it was written under.
     `answered_tokens`: leases above it were granted in this write, so their holders know of them only if it was
-    acknowledged behind the fence. `log_parts` counts the parts of the event log that have left for history.
+    acknowledged behind the fence. `held`: the owner has to hold the instance in memory. `log_parts` counts the parts of
+    the event log that have left for history.
     """
 
     write_id: str
     epoch: int
     answered_tokens: int = 0
+    held: bool = False
     log_parts: int = 0
     log: list[Raw] = []
     outbox: list[OutboxEntry] = []

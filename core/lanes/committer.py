@@ -250,6 +250,7 @@ class Committer:
 
     def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
         ready = resident.ready
+        resident.written_held = bool(resident.leases or resident.outbox or resident.finished)
         return codec.encode_document(
             resident.instance,
             write_id=write_id,
@@ -260,7 +261,7 @@ class Committer:
             wake_at_ms=resident.wake_at_ms,
             ready=[step.capability for step in ready.values()],
             rank=min(step.rank for step in ready.values()) if ready else None,
-            held=bool(resident.leases or resident.outbox or resident.finished),
+            held=resident.written_held,
             log_parts=resident.log_parts,
             log=resident.log,
             outbox=[encoded for _, encoded in resident.outbox.values()],

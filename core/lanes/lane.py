@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -42,18 +42,24 @@ from .codec import OutboxEntry
 from .committer import Committer
 from .parts import LaneKeeper, Parts
 from .ready_queue import ReadyStep
+from .residency import Residency
 from .resident import Answer, Resident
 from .tickets import Ticket
+from .windows import Windows
 
 log = structlog.get_logger(__name__)
 
 # A wall clock that is set back or forth is noticed after this long at the latest.
 _LONGEST_NAP_MS = 5_000
+# So many timers of instances that have left memory may stand in the heap before it is built anew.
+_STALE_TIMERS = 10_000
 
 
 class Lane:
     """The owner's side of one lane, from the end of its take-over to its loss. Implements `CommitListener`.
 
+    `residents` are the instances in memory; `residency` loads and lets go of them. `fenced_at` is the sequence number
+    of the fence that this owner raised.
     `trusted_until_ms` is on the monotonic clock: until then no other replica can have taken the lane over, so what
     needs no write (a bare heartbeat) may be answered. Writes need no trust: the fence judges them.
     """
@@ -64,6 +70,7 @@ class Lane:
         self.index = parts.names.lane(name)
         self.residents: dict[str, Resident] = {}
         self.trusted_until_ms = 0
+        self.fenced_at = 0
         self.open = False
         self.closed = False
         self.leaving = False
@@ -78,6 +85,14 @@ class Lane:
         self._expiries: list[tuple[int, str, str]] = []
         self._nap: asyncio.TimerHandle | None = None
         self._nap_until_ms = 0
+        self.residency = Residency(self)
+        self.windows = Windows(
+            parts.queue,
+            parts.budget,
+            on_low=self.residency.low,
+            on_surplus=self.residency.consider,
+            on_offered=keeper.step_ready,
+        )
         self.committer = Committer(
             store=parts.store,
             index=self.index,
@@ -174,6 +189,7 @@ class Lane:
             self._history.deliver(resident, resident.named_records())
         elif resident.finished:
             self._history.finished(resident)
+        self.residency.consider(resident)
 
     def leave_alone(self, resident: Resident) -> None:
         """Forget an instance that has ended or can't be dealt with; its document is left as it is."""
@@ -203,6 +219,7 @@ class Lane:
         """The lane is about to be handed over: nothing is leased or delivered any more, what was begun is answered."""
         self.open = False
         self.leaving = True
+        self.windows.close()
         for resident in self.residents.values():
             self.withdraw(resident)
         self._history.forget(self)
@@ -211,6 +228,8 @@ class Lane:
         """Drop the lane: nobody waiting is told anything but 503, and what memory held is forgotten."""
         self.open = False
         self.closed = True
+        self.windows.close()
+        self.residency.close()
         if self._nap is not None:
             self._nap.cancel()
         answers = self.committer.close()
@@ -228,8 +247,10 @@ class Lane:
     def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
         if named and not self.leaving:
             self._history.deliver(resident, named)
+        self.residency.consider(resident)
 
     def gone(self, resident: Resident) -> None:
+        self.residency.ended(resident.id)
         self.leave_alone(resident)
         if resident.answers:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
@@ -281,8 +302,7 @@ class Lane:
         capability = resident.plan.steps[path].executor
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
         if not self.leaving:
-            self._queue.add(step)
-            self._keeper.step_ready()
+            self.windows.add(step)
 
     def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
         record = effect.record
@@ -331,8 +351,11 @@ class Lane:
             return
         if taken[0].kind == "events":
             resident.drop_log_part(taken[0].count)
-        if not resident.outbox and resident.finished:
-            self._history.finished(resident)
+        if not resident.outbox:
+            if resident.finished:
+                self._history.finished(resident)
+            else:
+                self.residency.consider(resident)
 
     # Timers
 
@@ -363,6 +386,9 @@ class Lane:
 
     def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
         if wake_at_ms and wake_at_ms != resident.wake_at_ms:
+            if len(self._wakes) > _STALE_TIMERS + 2 * len(self.residents):
+                self._wakes = [(other.wake_at_ms, other.id) for other in self.residents.values() if other.wake_at_ms]
+                heapify(self._wakes)
             heappush(self._wakes, (wake_at_ms, resident.id))
             self._arm(wake_at_ms - self._clock.now_ms())
         resident.wake_at_ms = wake_at_ms

@@ -13,6 +13,7 @@ from ..ports import Clock, Store, StoredDocument
 from ..settings import Settings
 from .history import History
 from .ready_queue import ReadyQueue
+from .windows import Budget
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -32,6 +33,7 @@ class Parts:
     replica_id: str
     catalog: Catalog
     queue: ReadyQueue
+    budget: Budget
     history: History
 
 

@@ -16,7 +16,10 @@ from ...tenancy import FairQueue
 
 @dataclass(slots=True, eq=False)
 class ReadyStep:
-    """A step that may be claimed. `holder` is its lane's resident; `live` ends when it is claimed or withdrawn."""
+    """A step that may be claimed. `holder` is its lane's resident; `live` while it is in the queue.
+
+    `line` is the window that it belongs to, which is told when it leaves the queue.
+    """
 
     holder: Any
     path: str
@@ -24,6 +27,7 @@ class ReadyStep:
     tenant: str
     rank: int
     live: bool = True
+    line: Any = None
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +78,8 @@ class ReadyQueue:
         if step.live:
             step.live = False
             self._lines[step.capability].size -= 1
+        if step.line is not None:
+            step.line.left(step)
 
     def take(self, capabilities: tuple[str, ...], tenant: str | None, max_steps: int) -> list[ReadyStep]:
         """Up to `max_steps` steps, now; they have left the queue. Capabilities are served in the order given."""

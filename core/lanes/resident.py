@@ -15,6 +15,8 @@ from .tickets import Ticket
 Answer = tuple[Ticket, int, Any]
 
 LOG_PART_BYTES = 16_384
+# Above every sequence number.
+UNWRITTEN = 2**62
 
 
 class Resident:
@@ -22,7 +24,8 @@ class Resident:
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
     `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
-    `rows` holds the bodies of outbox records, as far as this process has them.
+    `rows` holds the bodies of outbox records, as far as this process has them. `written_held` is the `held` of the last
+    document written.
     """
 
     __slots__ = (
@@ -48,6 +51,7 @@ class Resident:
         "side_writes",
         "version",
         "wake_at_ms",
+        "written_held",
     )
 
     def __init__(self, lane: Any, instance: Instance, plan: Plan) -> None:
@@ -73,6 +77,33 @@ class Resident:
         self.leases: dict[str, int] = {}
         self.progress: dict[str, tuple[float | None, str | None]] = {}
         self.wake_at_ms = 0
+        self.written_held = False
+
+    @property
+    def ready_key(self) -> tuple[int, int]:
+        """Where the instance stands among the ready ones of its lane: by rank, then by its document's place there.
+
+        What is still to be written will come behind all that stands.
+        """
+        steps = self.ready.values()
+        rank = min(step.rank for step in steps) if len(steps) > 1 else next(iter(steps)).rank
+        if self.version is None or self.changed or self.in_flight:
+            return rank, UNWRITTEN
+        return rank, self.version.seq_no
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing happens to the instance, so that its document says all there is to know of it."""
+        return not (
+            self.version is None
+            or self.changed
+            or self.in_flight
+            or self.answers
+            or self.side_writes
+            or self.leases
+            or self.outbox
+            or self.finished
+        )
 
     @property
     def id(self) -> str:

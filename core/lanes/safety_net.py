@@ -124,10 +124,10 @@ class SafetyNet:
             lane.foreign(resident, document)
 
     async def _unknown(self, lane: Lane, document: StoredDocument) -> None:
-        """An instance that memory does not hold: a create that came late, or one that is gone again by now."""
+        """An instance that memory does not hold: one that rested, a create that came late, or one gone by now."""
         found = await self._parts.store.get(lane.index, document.id)
         if found is not None and found.version == document.version:
-            self._keeper.lane_lost(lane, f"another writer put {document.id} there: the lane is to be read again")
+            await lane.residency.bring_in([found])
 
 
 def _decoded(document: StoredDocument) -> _Written:

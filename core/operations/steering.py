@@ -72,7 +72,7 @@ class Steering:
     ) -> InstanceView:
         """`fulfilled_by` is the final status that makes the wish true already, so that it may be repeated."""
         lane = self._engine.lane_of(instance_id)
-        resident = None if lane is None else lane.residents.get(instance_id)
+        resident = None if lane is None else await lane.residency.fetch(instance_id)
         if lane is None or resident is None:
             return await self._ended(principal, instance_id, fulfilled_by)
         if not principal.sees(resident.instance.tenant):

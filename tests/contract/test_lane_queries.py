@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from leasehold.core.errors import StoreRejected
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
 from leasehold.core.es.finished import finished_body, finished_instance_body
 from leasehold.core.es.lines import create_line, fence_lines, index_line
+from leasehold.core.es.ready_lines import lines_of, ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
-from leasehold.core.es.scan import documents_after
+from leasehold.core.es.scan import documents_above, held_documents
 from leasehold.core.es.sequence_gap import sequence_gap_body
 from leasehold.core.ports import Store, StoredDocument
 
@@ -19,9 +21,9 @@ from .ground import LANE_FIELDS, Ground
 KEEP_ALIVE_MS = 60_000
 
 LANE: dict[str, dict[str, Any]] = {
-    "a": {"kind": "instance", "tenant": "acme", "ready": ["render"], "rank": 30, "writer": "me"},
+    "a": {"kind": "instance", "tenant": "acme", "ready": ["render"], "rank": 30, "writer": "me", "held": True},
     "b": {"kind": "instance", "tenant": "acme", "ready": ["es-query", "render"], "rank": 10, "writer": "me"},
-    "c": {"kind": "instance", "tenant": "other", "ready": ["render"], "rank": 5, "writer": "them"},
+    "c": {"kind": "instance", "tenant": "other", "ready": ["render"], "rank": 5, "writer": "them", "held": True},
     "d": {"kind": "instance", "tenant": "acme", "wake_at_ms": 2_000, "writer": "them"},
     "e": {"kind": "instance", "tenant": "acme", "wake_at_ms": 1_000, "ready": ["render"], "rank": 10, "writer": "me"},
     "e:result": {"kind": "side", "side_of": "e", "value": {"rank": 1}},
@@ -42,12 +44,12 @@ def ids(hits: list[StoredDocument]) -> list[str]:
     return [hit.id for hit in hits]
 
 
-async def test_a_scan_brings_every_instance_once_with_its_version(store: Store, lane: str) -> None:
-    pages = [page async for page in documents_after(store, lane, page_size=2)]
+async def test_a_scan_brings_every_held_instance_once_with_its_version(store: Store, lane: str) -> None:
+    pages = [page async for page in held_documents(store, lane, page_size=1)]
 
     found = [document for page in pages for document in page]
-    assert sorted(ids(found)) == ["a", "b", "c", "d", "e"]
-    assert [len(page) for page in pages] == [2, 2, 1]
+    assert sorted(ids(found)) == ["a", "c"]
+    assert [len(page) for page in pages] == [1, 1]
     assert [await store.get(lane, document.id) for document in found] == [
         msgspec.structs.replace(document, sort=()) for document in found
     ]
@@ -56,33 +58,59 @@ async def test_a_scan_brings_every_instance_once_with_its_version(store: Store, 
 async def test_a_scan_of_an_empty_lane_brings_nothing(ground: Ground) -> None:
     index = await ground.make_index(LANE_FIELDS)
 
-    assert [page async for page in documents_after(ground.store, index)] == []
+    assert [page async for page in held_documents(ground.store, index)] == []
 
 
 async def test_a_scan_above_a_sequence_number_brings_what_came_later(store: Store, lane: str) -> None:
     await store.bulk([index_line("b", 1, 1), b'{"kind":"instance"}'], index=lane)
     await store.refresh(lane)
 
-    pages = [page async for page in documents_after(store, lane, above_seq_no=3, page_size=1)]
+    pages = [page async for page in documents_above(store, lane, 3, page_size=1)]
 
     assert [ids(page) for page in pages] == [["e"], ["b"]]
 
 
 async def test_ready_steps_come_by_rank_for_one_tenant_and_capability(store: Store, lane: str) -> None:
-    pit_id = await store.open_pit(lane, keep_alive_ms=KEEP_ALIVE_MS)
+    def body(after: tuple[int, int], size: int) -> dict[str, Any]:
+        return ready_steps_body(tenant="acme", capability="render", after=after, size=size)
 
-    async def page(after: tuple[Any, ...] | None, size: int) -> list[StoredDocument]:
-        body = ready_steps_body(
-            pit_id, keep_alive_ms=KEEP_ALIVE_MS, tenant="acme", capability="render", after=after, size=size
-        )
-        return (await store.search(None, body)).hits
+    first = (await store.search(lane, body((-(2**62), -1), 2))).hits
+    rest = (await store.search(lane, body(first[-1].sort, 2))).hits
 
-    first = await page(None, 2)
-    rest = await page(first[-1].sort, 2)
-
-    await store.close_pit(pit_id)
     assert (ids(first), ids(rest)) == (["b", "e"], ["a"])
+    assert [hit.sort for hit in first] == [(10, 1), (10, 4)]
     assert first[0].version is not None
+
+
+async def test_lines_are_the_pairs_of_tenant_and_capability_that_have_ready_steps(store: Store, lane: str) -> None:
+    found: list[tuple[str, str]] = []
+    after = None
+    for _ in range(3):
+        page = await store.search(lane, ready_lines_body(after=after, size=2))
+        assert page.aggregations is not None
+        lines, after = lines_of(page.aggregations)
+        found += lines
+
+    assert found == [("acme", "es-query"), ("acme", "render"), ("other", "render")]
+    assert after is None
+
+
+async def test_many_searches_of_one_request_are_answered_in_order(store: Store, lane: str) -> None:
+    bodies = [
+        ready_steps_body(tenant=tenant, capability="render", after=(-1, -1), size=1)
+        for tenant in ("other", "acme", "x")
+    ]
+
+    assert [ids(page.hits) for page in await store.search_many(lane, bodies)] == [["c"], ["b"], []]
+    assert await store.search_many(lane, []) == []
+
+
+async def test_one_search_of_many_that_is_refused_raises_for_all(store: Store, lane: str) -> None:
+    good, bad = next_wake_body(beyond_ms=0), {**next_wake_body(beyond_ms=0), "size": 10_001}
+
+    with pytest.raises(StoreRejected) as refused:
+        await store.search_many(lane, [good, bad])
+    assert refused.value.status == 400
 
 
 async def test_a_gap_brings_what_others_wrote_above_a_sequence_number(store: Store, lane: str) -> None:
@@ -101,12 +129,13 @@ async def test_a_gap_brings_what_others_wrote_above_a_sequence_number(store: Sto
 
 
 async def test_due_timers_come_soonest_first_and_the_next_one_bounds_the_sleep(store: Store, lane: str) -> None:
-    due = await store.search(lane, due_timers_body(until_ms=2_000, after=None, size=1))
-    more = await store.search(lane, due_timers_body(until_ms=2_000, after=due.hits[-1].sort, size=5))
+    due = await store.search(lane, due_timers_body(above_ms=0, until_ms=2_000, after=None, size=1))
+    more = await store.search(lane, due_timers_body(above_ms=0, until_ms=2_000, after=due.hits[-1].sort, size=5))
+    above = await store.search(lane, due_timers_body(above_ms=1_000, until_ms=2_000, after=None, size=5))
     beyond = await store.search(lane, next_wake_body(beyond_ms=1_000))
     nothing = await store.search(lane, next_wake_body(beyond_ms=2_000))
 
-    assert (ids(due.hits), ids(more.hits)) == (["e"], ["d"])
+    assert (ids(due.hits), ids(more.hits), ids(above.hits)) == (["e"], ["d"], ["d"])
     assert (ids(beyond.hits), beyond.hits[0].sort[0]) == (["d"], 2_000)
     assert nothing.hits == []
 

@@ -63,18 +63,24 @@ def run_search(body: Mapping[str, Any], visible: Sequence[Visible], *, in_pit: b
     if in_pit and keys and keys[-1].field != "_shard_doc":
         # Elasticsearch adds it as the tiebreaker, and gives its value in `sort`.
         keys.append(_Key("_shard_doc", False))
-    matching: list[ModelHit] = []
+    found: list[ModelHit] = []
     for number, one in enumerate(visible):
         matches = _query(body.get("query", {"match_all": {}}), one.index)
-        matching += [
+        found += [
             ModelHit(one.index.name, document, _sort_values(document, keys, one.index, (number << 32) + position))
             for position, document in enumerate(one.documents)
             if matches(document)
         ]
-    return _page(matching, keys, body.get("search_after"), size), len(matching)
+    return _page(found, keys, body.get("search_after"), size), len(found)
 
 
-def _page(matching: list[ModelHit], keys: list[_Key], after: Sequence[Any] | None, size: int) -> list[ModelHit]:
+def matching(body: Mapping[str, Any], visible: Visible) -> list[Document]:
+    """The documents of one index that the body's query finds, in no order."""
+    matches = _query(body.get("query", {"match_all": {}}), visible.index)
+    return [document for document in visible.documents if matches(document)]
+
+
+def _page(found: list[ModelHit], keys: list[_Key], after: Sequence[Any] | None, size: int) -> list[ModelHit]:
     def compare(left: Sequence[Any], right: Sequence[Any]) -> int:
         for key, a, b in zip(keys, left, right, strict=False):
             if a != b:
@@ -85,10 +91,10 @@ def _page(matching: list[ModelHit], keys: list[_Key], after: Sequence[Any] | Non
         return compare(left.sort, right.sort)
 
     if keys:
-        matching = sorted(matching, key=cmp_to_key(compare_hits))
+        found = sorted(found, key=cmp_to_key(compare_hits))
     if after is not None:
-        matching = [hit for hit in matching if compare(hit.sort, after) > 0]
-    return matching[:size]
+        found = [hit for hit in found if compare(hit.sort, after) > 0]
+    return found[:size]
 
 
 def _order(a: Any, b: Any, descending: bool) -> int:

@@ -19,6 +19,7 @@ from leasehold.core.errors import OutcomeUnknown, StoreRejected, StoreUnavailabl
 from leasehold.core.ports import BulkItem, Checkpoint, SearchPage, StoredDocument
 
 from .faults import Fault, Faults
+from .model_aggregations import aggregate
 from .model_bulk import parse_bulk
 from .model_cluster import ModelElasticsearch
 from .model_documents import ModelDoesNotKnow
@@ -68,6 +69,12 @@ class ModelStore:
         # Encoded and decoded, as on the wire: a body that is no JSON fails here too.
         sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(body))
         return await self._request("search", [index or "_pit"], lambda _faults: self._search(index, sent))
+
+    async def search_many(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[SearchPage]:
+        if not bodies:
+            return []
+        sent: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(bodies))
+        return await self._request("search_many", [index], lambda _faults: [self._search(index, one) for one in sent])
 
     async def open_pit(self, index: str, *, keep_alive_ms: int) -> str:
         return await self._request("open_pit", [index], lambda _faults: self.cluster.open_pit(index, keep_alive_ms))
@@ -183,7 +190,9 @@ class ModelStore:
             assert index is not None
             visible = [Visible(one, one.visible) for one in self.cluster.resolve(index)]
         try:
+            asked = body.pop("aggs", None)
             hits, total = run_search(body, visible, in_pit=pit is not None)
+            aggregations = None if asked is None else msgspec.json.encode(aggregate(asked, body, visible))
         except Refused as error:
             raise StoreRejected(str(error), 400, error.error_type) from error
         with_source = _flag(body, "_source")
@@ -201,6 +210,7 @@ class ModelStore:
             ],
             pit["id"] if pit is not None else None,
             total if _flag(body, "track_total_hits") else None,
+            aggregations,
         )
 
 

@@ -186,7 +186,7 @@ async def test_history_rolls_over(store: ModelStore) -> None:
 
 async def test_what_is_not_modelled_is_refused_loudly(store: ModelStore) -> None:
     bodies: list[dict[str, Any]] = [
-        {"aggs": {}},
+        {"aggs": {"by": {"terms": {"field": "tenant"}}}},
         {"query": {"match": {"status": "x"}}},
         {"sort": [{"rank": {"missing": 1}}]},
     ]

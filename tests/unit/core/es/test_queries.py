@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
 from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
 from leasehold.core.es.scan import scan_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
 
 
-def test_a_scan_reads_in_the_shards_own_order() -> None:
+def test_a_scan_for_held_instances_reads_in_the_shards_own_order() -> None:
     assert scan_body("P", above_seq_no=None, after=None, size=500) == {
         "pit": {"id": "P", "keep_alive": "60000ms"},
-        "query": {"bool": {"filter": [{"term": {"kind": "instance"}}]}},
+        "query": {"bool": {"filter": [{"term": {"kind": "instance"}}, {"term": {"held": True}}]}},
         "sort": ["_shard_doc"],
         "size": 500,
         "seq_no_primary_term": True,
@@ -33,16 +34,30 @@ def test_a_scan_above_a_sequence_number_reads_in_that_order_and_goes_on_after_a_
 
 
 def test_ready_steps_are_of_one_tenant_and_capability_by_rank() -> None:
-    body = ready_steps_body("P", keep_alive_ms=5_000, tenant="acme", capability="render", after=(30, 4), size=500)
-
-    assert body == {
-        "pit": {"id": "P", "keep_alive": "5000ms"},
+    assert ready_steps_body(tenant="acme", capability="render", after=(30, 4), size=500) == {
         "query": {"bool": {"filter": [{"term": {"tenant": "acme"}}, {"term": {"ready": "render"}}]}},
-        "sort": [{"rank": {"order": "asc"}}, "_shard_doc"],
+        "sort": [{"rank": {"order": "asc"}}, "_seq_no"],
         "size": 500,
         "seq_no_primary_term": True,
         "track_total_hits": False,
         "search_after": [30, 4],
+    }
+
+
+def test_ready_lines_are_a_composite_of_tenant_and_capability_in_pages() -> None:
+    assert ready_lines_body(after={"tenant": "acme", "ready": "render"}, size=100) == {
+        "query": {"bool": {"filter": [{"exists": {"field": "ready"}}]}},
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": {
+            "lines": {
+                "composite": {
+                    "size": 100,
+                    "sources": [{"tenant": {"terms": {"field": "tenant"}}}, {"ready": {"terms": {"field": "ready"}}}],
+                    "after": {"tenant": "acme", "ready": "render"},
+                }
+            }
+        },
     }
 
 
@@ -64,8 +79,8 @@ def test_a_gap_of_an_index_that_others_write_leaves_nothing_out() -> None:
 
 
 def test_due_timers_come_soonest_first() -> None:
-    assert due_timers_body(until_ms=1_000, after=(900, 4), size=500) == {
-        "query": {"bool": {"filter": [{"range": {"wake_at_ms": {"lte": 1_000}}}]}},
+    assert due_timers_body(above_ms=500, until_ms=1_000, after=(900, 4), size=500) == {
+        "query": {"bool": {"filter": [{"range": {"wake_at_ms": {"gt": 500, "lte": 1_000}}}]}},
         "sort": [{"wake_at_ms": {"order": "asc"}}, "_seq_no"],
         "size": 500,
         "track_total_hits": False,

@@ -1,0 +1,174 @@
+"""From documents to residents: how an instance comes into memory, whoever asked for it.
+
+`prepare` does all that has to wait (large values, plans, a look into history), `install` all that must not be
+interrupted. What it brings may be older than what memory holds or has held: a search sees the last refresh only. So an
+instance that is in memory already, or that `departed` names, is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from ..errors import NotFound
+from ..es.finished import finished_body
+from ..machine.events import Released
+from ..machine.state import Instance, StepStatus
+from ..ports import Store, StoredDocument, Version
+from . import codec
+from .codec import Bookkeeping
+from .parts import Parts
+from .resident import Resident
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+log = structlog.get_logger(__name__)
+
+_IDS_A_SEARCH = 1_000
+
+
+class Prepared(Struct):
+    """An instance that is ready to come into memory. `late`: its create arrived after it had ended elsewhere."""
+
+    instance: Instance
+    bookkeeping: Bookkeeping
+    version: Version
+    late: bool = False
+
+
+async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Container[str]) -> list[Prepared]:
+    """The instances of those documents that are not in memory. One that can't be rebuilt is left alone, with a log.
+
+    Raises: StoreError.
+    """
+    decoded: dict[str, Prepared] = {}
+    for document in documents:
+        if document.id not in lane.residents and document.id not in departed and document.id not in decoded:
+            one = _decoded(lane, document)
+            if one is not None:
+                decoded[document.id] = one
+    known = [one for one in decoded.values() if await _has_plan(lane, one.instance)]
+    instances = await with_sides(lane.parts.store, lane.index, [one.instance for one in known])
+    for one, instance in zip(known, instances, strict=True):
+        one.instance = instance
+    await _mark_late(lane, known)
+    return known
+
+
+def install(lane: Lane, prepared: Sequence[Prepared], departed: Container[str]) -> None:
+    """Make them residents: their ready steps are offered, their leases and timers run, their history is delivered."""
+    for one in prepared:
+        id = one.instance.id
+        if lane.windows.closed or id in lane.residents or id in departed:
+            continue
+        resident = lane.residents[id] = resident_of(lane, one.instance, one.bookkeeping, one.version)
+        if one.late:
+            log.warning("lane.late_create", lane=lane.name, instance_id=id)
+            lane.committer.delete(resident)
+            continue
+        try:
+            revoke_unanswered(lane, resident, one.bookkeeping)
+            lane.install(resident)
+        except Exception:
+            log.exception("lane.poison_instance", lane=lane.name, instance_id=id)
+            lane.leave_alone(resident)
+
+
+def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, version: Version) -> Resident:
+    """A resident as the document describes it; its plan must be in the catalog already. Raises: NotFound."""
+    plan = lane.parts.catalog.cached_plan(instance.definition_tenant, instance.workflow, instance.version)
+    resident = Resident(lane, instance, plan)
+    resident.version = version
+    resident.acknowledged_write_id = bookkeeping.write_id
+    resident.acknowledged_tokens = instance.tokens
+    resident.log_parts = bookkeeping.log_parts
+    resident.written_held = bookkeeping.held
+    for entry in bookkeeping.log:
+        resident.append_log(bytes(entry))
+    for outbox_entry in bookkeeping.outbox:
+        resident.put_outbox(row_id_of(instance.id, outbox_entry), outbox_entry, None)
+    return resident
+
+
+def row_id_of(instance_id: str, entry: codec.OutboxEntry) -> str:
+    """The id of an outbox record in history: derived, so a repeat has it too."""
+    if entry.kind == "instance":
+        return instance_id
+    if entry.kind == "events":
+        return f"{instance_id}:events:{entry.part}"
+    assert entry.record is not None
+    return f"{instance_id}:{entry.record.path}:{entry.record.attempt}"
+
+
+async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
+    """The instances with the values of their side documents, all read in one request."""
+    refs = [ref for instance in instances for ref in codec.side_refs(instance)]
+    if not refs:
+        return instances
+    documents = await store.mget(index, refs)
+    values = {
+        ref: None if document is None else codec.decode_side(document.source)
+        for ref, document in zip(refs, documents, strict=True)
+    }
+    return [codec.with_side_values(instance, values) for instance in instances]
+
+
+async def finished_ids(parts: Parts, ids: Sequence[str]) -> set[str]:
+    """Which of these instances stand in history, as of its last refresh."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _IDS_A_SEARCH):
+        body = finished_body(ids[start : start + _IDS_A_SEARCH])
+        found.update(hit.id for hit in (await parts.store.search(parts.names.instances, body)).hits)
+    return found
+
+
+def revoke_unanswered(lane: Lane, resident: Resident, bookkeeping: Bookkeeping) -> None:
+    """Take back the leases that an older epoch granted in its last write of this instance, after the fence.
+
+    That write's bulk was refused at the fence, so nobody was told of them; an older lease in the same document was
+    acknowledged before and stays.
+    """
+    version = resident.version
+    assert version is not None
+    if bookkeeping.epoch >= lane.epoch or version.seq_no < lane.fenced_at:
+        return
+    for path, step in resident.instance.steps.items():
+        if step.status is StepStatus.CLAIMED and step.token > bookkeeping.answered_tokens:
+            lane.apply(resident, Released(lane.parts.clock.now_ms(), path, step.token))
+
+
+def _decoded(lane: Lane, document: StoredDocument) -> Prepared | None:
+    """None for a document that is no instance's as this release writes it: it is left alone, and the lane goes on."""
+    assert document.version is not None
+    try:
+        return Prepared(*codec.decode_document(document.source), document.version)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        log.error("lane.document_unreadable", lane=lane.name, id=document.id, error=str(error))
+        return None
+
+
+async def _has_plan(lane: Lane, instance: Instance) -> bool:
+    try:
+        await lane.parts.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
+    except NotFound as error:
+        log.error("lane.instance_without_definition", lane=lane.name, instance_id=instance.id, error=str(error))
+        return False
+    return True
+
+
+async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
+    """A create that arrived after its instance had finished elsewhere must not run again: history knows its id.
+
+    Its document was deleted only after history had been refreshed, so history needs no refresh to tell. What this
+    owner wrote itself is no such create.
+    """
+    fresh = [one for one in prepared if one.instance.tokens == 0 and one.bookkeeping.epoch < lane.epoch]
+    if fresh:
+        finished = await finished_ids(lane.parts, [one.instance.id for one in fresh])
+        for one in fresh:
+            one.late = one.instance.id in finished
