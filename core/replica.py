@@ -47,13 +47,14 @@ from .settings import Settings
 
 
 class LaneView(Struct, frozen=True, omit_defaults=True):
-    """One lane as this replica sees it: instances held, claimable steps, and changes not yet written."""
+    """One lane as this replica sees it. Of a lane of its own: instances in memory, steps that can be claimed at once,
+    and changes not yet written. What waits beyond that is in the lane's index alone."""
 
     lane: str
     owner: str | None
     epoch: int
     mine: bool
-    waiting: int = 0
+    resident: int = 0
     ready: int = 0
     dirty: int = 0
 
@@ -243,8 +244,8 @@ class Replica:
             owner=lease.owner,
             epoch=lane.epoch,
             mine=lane.open,
-            waiting=len(lane.residents),
-            ready=sum(len(resident.ready) for resident in lane.residents.values()),
+            resident=len(lane.residents),
+            ready=lane.windows.offered,
             dirty=lane.committer.changed,
         )
 

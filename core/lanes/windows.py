@@ -84,6 +84,11 @@ class Windows:
         self._low: dict[Line, None] = {}
         self._trimmed_to = budget.line_max_steps
 
+    @property
+    def offered(self) -> int:
+        """How many steps stand in the ready queue."""
+        return sum(len(line.offered) for line in self._lines.values())
+
     def add(self, step: ReadyStep) -> None:
         """A step became ready, or came in with its instance: it is offered, or surplus behind its line's end."""
         line = self._line(step.tenant, step.capability)
