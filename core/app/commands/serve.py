@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -47,5 +46,6 @@ def serve(
     )
     configure_logs(settings.server.log_format, settings.server.log_level)
     with needs("server", "a scheduler"):
+        from ..event_loop import run
         from ..serve import serve as serve_until_stopped
-    asyncio.run(serve_until_stopped(settings))
+    run(serve_until_stopped(settings))

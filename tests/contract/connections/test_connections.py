@@ -15,7 +15,7 @@ from leasehold.core.es.connection import AnswerLost, ConnectionPool, NotConnecte
 from leasehold.core.es.transport import client_for
 from leasehold.core.settings import StoreSettings
 
-TLS = Path(__file__).parents[1] / "data" / "tls"
+TLS = Path(__file__).parents[2] / "data" / "tls"
 
 Answers = Callable[["Asked"], bytes]
 
