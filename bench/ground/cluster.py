@@ -81,8 +81,11 @@ class Cluster:
         return int(found.get("index_failed_due_to_version_conflict", found["index_failed"]))
 
     async def searches(self) -> int:
-        """How many queries all indices have answered since they were made, by the count that each shard keeps."""
-        answer = await self.ask("GET", "/_stats/search?filter_path=_all.total.search.query_total")
+        """How many queries this run's indices have answered since they were made, by the count that each shard keeps.
+
+        Nobody else searches them; counted over all indices, somebody else's searches on one's own cluster would show.
+        """
+        answer = await self.ask("GET", f"/{self.prefix}-*/_stats/search?filter_path=_all.total.search.query_total")
         return int(answer["_all"]["total"]["search"]["query_total"])
 
     async def _local_pids(self) -> tuple[int, ...]:

@@ -193,6 +193,24 @@ class Seeded(Struct, frozen=True):
     took_ns: int
 
 
+class CountingProxySetup(Struct, frozen=True):
+    """Passes on to Elasticsearch, without TLS on its own side, what comes to `port` of the loopback."""
+
+    elasticsearch: Address
+    port: int
+
+
+class CountRequests(Struct, frozen=True):
+    """Tell what has passed up to now."""
+
+
+class RequestCounts(Struct, frozen=True):
+    """How many requests of each kind have passed, by method, index and API."""
+
+    at_ns: int
+    requests: dict[str, int]
+
+
 class Ready(Struct, frozen=True):
     """A process's first answer: it has its setup, and takes orders."""
 

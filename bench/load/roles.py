@@ -20,6 +20,8 @@ from .closed.starter import BatchStarter
 from .orders import (
     ClaimerSetup,
     CommitProbeSetup,
+    CountingProxySetup,
+    CountRequests,
     Finish,
     Fire,
     GetProbeSetup,
@@ -34,6 +36,7 @@ from .orders import (
 )
 from .peers import Poll, Poller, PollerSetup, SeedTasks, TaskSeeder, TaskSeederSetup
 from .probes import CommitProbe, GetProbe
+from .proxy import CountingProxy
 from .raw_writer import RawWriter
 from .seeder import Seeder
 from .starter import Starter
@@ -48,6 +51,7 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "batch-starter": (BatchStarter, BatchStarterSetup, StartMany),
     "executor": (Executor, ExecutorSetup, Execute | CompleteAll),
     "seeder": (Seeder, SeederSetup, Seed | SeedSleepers),
+    "counting-proxy": (CountingProxy, CountingProxySetup, CountRequests),
     "task-seeder": (TaskSeeder, TaskSeederSetup, SeedTasks),
     "poller": (Poller, PollerSetup, Poll),
 }

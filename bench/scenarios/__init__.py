@@ -1,12 +1,17 @@
 """One scenario a module, each with its question; `SCENARIOS` lists them by name."""
 
 from ..scenario import Scenario
+from .backlog import BACKLOG
 from .claims import CLAIMS
 from .end_to_end import END_TO_END
 from .herd import HERD
+from .idle import IDLE
 from .latency import LATENCY
 from .raw import RAW
+from .timers import TIMERS
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, LATENCY, HERD)}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD)
+}
 
 __all__ = ["SCENARIOS"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from time import monotonic, monotonic_ns, process_time_ns
+from time import monotonic, monotonic_ns, process_time_ns, time_ns
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ _REPORT = b'{"step_id":"%b","action":"complete","complete":{"result":{"ok":true}
 
 class _Payload(Struct):
     n: int
+    due_ms: int = 0
 
 
 class _Step(Struct):
@@ -86,6 +87,7 @@ class Executor:
             run.empty,
             run.failures,
             dict(reporting.refused),
+            run.lags(),
         )
 
     def _complete_all(self, order: CompleteAll) -> Completed:
@@ -109,6 +111,7 @@ class _Executing:
         self.steps: list[list[_Step]] = []
         self.claimed_ns = 0
         self.claim_ns: list[int] = []
+        self._arrived_ns: list[int] = []
         self.empty = 0
         self.failures = 0
 
@@ -121,6 +124,16 @@ class _Executing:
             for step in steps:
                 by_path.setdefault(step.run_path, []).append(step.payload.n)
         return by_path
+
+    def lags(self) -> list[int]:
+        """How much later than they were due the steps arrived. Takes the clocks' difference as it is now."""
+        ahead_ns = time_ns() - monotonic_ns()
+        return [
+            arrived_ns + ahead_ns - step.payload.due_ms * 1_000_000
+            for arrived_ns, steps in zip(self._arrived_ns, self.steps, strict=True)
+            for step in steps
+            if step.payload.due_ms
+        ]
 
     def conversation(self) -> Conversation:
         while self._left > 0:
@@ -151,6 +164,7 @@ class _Executing:
         self.steps.append(steps)
         self.claim_ns.append(answer.arrived_ns - answer.sent_ns)
         self.claimed_ns = answer.arrived_ns
+        self._arrived_ns.append(answer.arrived_ns)
         return steps
 
 

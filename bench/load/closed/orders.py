@@ -86,7 +86,7 @@ class Executed(Struct, frozen=True):
     """`claimed` holds, by run path, the numbers in the payloads.
 
     `claimed_ns` is when the last step had arrived, `completed_ns` when the last completion was answered (0: none was).
-
+    `lag_ns` holds, of each step whose payload says when it was due (`due_ms`, wall time), how much later it arrived.
     `claim_ns` holds the time of each claim that brought something; `empty` counts those that did not. `failures`
     counts claims answered neither 200 nor 204; `refused` completions answered otherwise than 200, by code.
     """
@@ -102,6 +102,7 @@ class Executed(Struct, frozen=True):
     empty: int
     failures: int
     refused: dict[int, int]
+    lag_ns: list[int] = []
 
     @property
     def steps(self) -> int:
