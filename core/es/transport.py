@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 from elastic_transport import (
     ApiResponseMeta,
+    AsyncTransport,
     BaseAsyncNode,
     ConnectionError,
     ConnectionTimeout,
@@ -32,6 +33,8 @@ from .connection import AnswerLost, ConnectionPool, NotConnected
 
 ACCEPT_JSON = "application/vnd.elasticsearch+json; compatible-with=8"
 SEND_NDJSON = "application/vnd.elasticsearch+x-ndjson; compatible-with=8"
+# The store has a few; a client for tools may have any.
+_MOST_HEADER_SETS = 32
 
 
 class NeverSent(ConnectionError):
@@ -60,13 +63,14 @@ class BytesNode(BaseAsyncNode):
         self._pool = ConnectionPool(config.host, config.port, tls=_trust_of(config), limit=config.connections_per_node)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._own_headers = {"host": f"{host}:{config.port}"} | _lowered(self.headers)
+        self._lines: dict[tuple[tuple[str, str], ...], str] = {}
 
     async def perform_request(  # type: ignore[override]
         self,
         method: str,
         target: str,
         body: bytes | None = None,
-        headers: HttpHeaders | None = None,
+        headers: Mapping[str, str] | None = None,
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> TransportApiResponse:
         """Raises: NeverSent; ConnectionTimeout and ConnectionError, after which the request may have been applied."""
@@ -93,10 +97,35 @@ class BytesNode(BaseAsyncNode):
         self._pool.close()
 
     def _head(self, method: str, target: str, headers: Mapping[str, str], body_bytes: int) -> bytes:
-        lines = [f"{method} {self.path_prefix}{target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in (self._own_headers | _lowered(headers)).items()]
-        lines += [f"content-length: {body_bytes}", "", ""]
-        return "\r\n".join(lines).encode("latin-1")
+        given = tuple(headers.items())
+        lines = self._lines.get(given)
+        if lines is None:
+            every = self._own_headers | _lowered(headers)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in every.items())
+            if len(self._lines) < _MOST_HEADER_SETS:
+                self._lines[given] = lines
+        head = f"{method} {self.path_prefix}{target} HTTP/1.1\r\n{lines}content-length: {body_bytes}\r\n\r\n"
+        return head.encode("latin-1")
+
+
+class BytesTransport(AsyncTransport):
+    """The official transport, but for a cluster of one known node: there is nothing to choose, mark or try again."""
+
+    async def perform_request(self, method: str, target: str, **options: Any) -> TransportApiResponse:  # type: ignore[override]
+        """`options` as the official transport takes them. Raises: what `BytesNode.perform_request` does."""
+        if len(self.node_pool) > 1 or options.get("max_retries"):
+            return await super().perform_request(method, target, **options)
+        (node,) = self.node_pool.all()
+        assert isinstance(node, BytesNode)
+        body = options.get("body")
+        headers = options.get("headers")
+        return await node.perform_request(
+            method,
+            target,
+            body if body is None or type(body) is bytes else msgspec.json.encode(body),
+            headers if isinstance(headers, Mapping) else None,
+            options.get("request_timeout", DEFAULT),
+        )
 
 
 def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
@@ -125,6 +154,7 @@ def client_for(settings: StoreSettings, connections: int) -> AsyncElasticsearch:
     return AsyncElasticsearch(
         hosts=[_node_config(url, settings, connections) for url in settings.urls],
         node_class=BytesNode,
+        transport_class=BytesTransport,
         serializers=dict.fromkeys(
             (
                 "application/json",
