@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -66,6 +67,7 @@ class Compiled(Struct, frozen=True):
     document: VersionDocument
     definition: Definition
     plan: Plan
+    check_params: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class Catalog:
@@ -119,7 +121,7 @@ class Catalog:
         created = await self._create_version(document)
         await self._activate(document)
         await self._store.refresh(self._index)
-        self._remember(Compiled(document, definition, definition.compile()))
+        self._remember(_compiled(document, definition))
         return DefinitionStored(name=name, version=document.version, created=created, active=True)
 
     async def view(self, principal: Principal, name: str, version: int | None) -> DefinitionView:
@@ -230,7 +232,7 @@ class Catalog:
                 raise NotFound("definition", f"{name} version {version}")
             document = msgspec.json.decode(stored.source, type=VersionDocument)
             definition = (await _loaded(document.source.encode(), name, managed=True))[0]
-            compiled = self._remember(Compiled(document, definition, definition.compile()))
+            compiled = self._remember(_compiled(document, definition))
         return compiled
 
     def _remember(self, compiled: Compiled) -> Compiled:
@@ -263,6 +265,10 @@ async def _loaded(source: bytes, name: str, *, managed: bool) -> list[Definition
     if len(source) <= _LOAD_IN_THREAD_BYTES:
         return load(source, origin=name, managed=managed)
     return await asyncio.to_thread(load, source, origin=name, managed=managed)
+
+
+def _compiled(document: VersionDocument, definition: Definition) -> Compiled:
+    return Compiled(document, definition, definition.compile(), definition.params_check())
 
 
 def _owners(principal: Principal) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -241,10 +243,13 @@ def _side_value(value: Any) -> Any:
 
 _encoder = msgspec.json.Encoder(enc_hook=_side_value)
 _encode = _encoder.encode
+_result_ref = attrgetter("result_ref")
 _final_decoder = msgspec.json.Decoder(_FinalInstance)
 
 
+@lru_cache(maxsize=4_096)
 def _time(at_ms: int) -> datetime:
+    # Rows of one group write share most of their times.
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
@@ -254,13 +259,15 @@ def _text(value: Any) -> tuple[str | None, str | None]:
     if value is None:
         return None, None
     text = _encode(value).decode()
+    if "\\" not in text:
+        return text, None
     if "\\n" in text or "\\t" in text or "\\r" in text:
         return text, text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
     return text, None
 
 
 def _label_pairs(instance: Instance) -> list[str]:
-    return [f"{key}={value}" for key, value in instance.labels.items()]
+    return [f"{key}={value}" for key, value in instance.labels.items()] if instance.labels else []
 
 
 def _trace(traceparent: str | None) -> TraceFields | None:
@@ -283,7 +290,7 @@ def _instance_outcome(status: InstanceStatus) -> EventOutcome:
 
 def _without_references(instance: Instance) -> Instance:
     """Side documents go with the lane document, so the row's instance names none."""
-    if any(step.result_ref for step in instance.steps.values()):
+    if any(map(_result_ref, instance.steps.values())):
         steps = {path: replace(step, result_ref=None) for path, step in instance.steps.items()}
         instance = replace(instance, steps=steps)
     if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref:

@@ -7,6 +7,7 @@ from random import Random
 
 from msgspec import Struct
 
+_LOOP_INDEX = re.compile(r":(\d+)")
 _INSTANCE = re.compile(r"(\d{2,4})-[0-9a-f]{28}", re.ASCII)
 
 
@@ -31,7 +32,9 @@ def lane_of(instance_id: str) -> str | None:
 
 def step_id(instance_id: str, path: str, token: int) -> str:
     """URL-safe: the loop index `[17]` of a run path becomes `:17`, which no step name can hold."""
-    return f"{instance_id}~{path.replace('[', ':').replace(']', '')}~{token}"
+    if "[" in path:
+        path = path.replace("[", ":").replace("]", "")
+    return f"{instance_id}~{path}~{token}"
 
 
 def parse_step_id(text: str) -> LeaseName | None:
@@ -39,4 +42,7 @@ def parse_step_id(text: str) -> LeaseName | None:
     parts = text.split("~")
     if len(parts) != 3 or not parts[2].isascii() or not parts[2].isdigit() or len(parts[2]) > 18:
         return None
-    return LeaseName(parts[0], re.sub(r":(\d+)", r"[\1]", parts[1]), int(parts[2]))
+    instance_id, path, token = parts
+    if ":" in path:
+        path = _LOOP_INDEX.sub(r"[\1]", path)
+    return LeaseName(instance_id, path, int(token))

@@ -92,9 +92,13 @@ class Definition(Model):
         Nothing is converted, but that timestamps are brought into the form that templates see. A definition without
         `inputs` takes any params. Raises: InputsError with every violation.
         """
+        return self.params_check()(params)
+
+    def params_check(self) -> ParamsCheck:
+        """`check_params` for whoever checks often: finding it costs a model more than most checks do."""
         if self._params is None:
             self._params = ParamsCheck(self.inputs)
-        return self._params(params)
+        return self._params
 
     def loaded(self, source: str, content: Any, values: ValueCompiler) -> Definition:
         """The same definition, with the text that it came from and its templates, compiled as they were checked."""

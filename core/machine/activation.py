@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...definitions.plan import StepPlan
 from ...definitions.templates import TemplateError
 from .context import step_context, template_error
@@ -88,7 +90,8 @@ def _render(turn: Turn, step: StepPlan, now_ms: int, *, check_with: bool) -> Any
 def _make_ready(turn: Turn, path: str, step: StepPlan, rendered: Any, move: StepMove, **changes: Any) -> None:
     at_ms = turn.at_ms
     wake_at_ms = at_ms + step.queue_timeout_ms if step.queue_timeout_ms else 0
-    turn.move(path, move, ready_at_ms=at_ms, wake_at_ms=wake_at_ms, **changes)
+    state = turn.steps[path]
+    turn.moved(path, move, replace(state, status=move.target, ready_at_ms=at_ms, wake_at_ms=wake_at_ms, **changes))
     turn.effects.append(StepReady(path, step.executor, at_ms, rendered))
 
 

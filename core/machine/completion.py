@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from .budgets import absorb, overspent
 from .events import Completed, Refused
 from .finishing import fail_instance
@@ -21,9 +23,9 @@ def completed(turn: Turn, event: Completed) -> Refused | None:
     if event.usage is not None:
         state = turn.put(path, absorb(turn, state, event.usage))
     turn.record(path, state, "succeeded", calls=event.calls, output=event.result)
-    turn.move(
-        path,
-        COMPLETE,
+    succeeded = replace(
+        state,
+        status=COMPLETE.target,
         result=event.result,
         result_ref=event.result.ref if type(event.result) is SideValue else None,
         finished_at_ms=turn.at_ms,
@@ -33,6 +35,7 @@ def completed(turn: Turn, event: Completed) -> Refused | None:
         error=None,
         checkpoint=None,
     )
+    turn.moved(path, COMPLETE, succeeded)
     spent = overspent(turn)
     if spent is None:
         turn.done.append(path)

@@ -30,9 +30,9 @@ def claimed(turn: Turn, event: Claimed) -> Refused | None:
         return Refused("not_open", f"step {path!r} can't be claimed before {state.ready_at_ms}; it is {at_ms}")
     turn.tokens += 1
     timeout_ms = turn.step(path).timeout_ms
-    turn.move(
-        path,
-        CLAIM,
+    leased = replace(
+        state,
+        status=CLAIM.target,
         attempt=state.attempt + 1,
         token=turn.tokens,
         claimed_at_ms=at_ms,
@@ -40,6 +40,7 @@ def claimed(turn: Turn, event: Claimed) -> Refused | None:
         lease_ttl_ms=event.lease_ttl_ms,
         worker=event.worker,
     )
+    turn.moved(path, CLAIM, leased)
     return None
 
 

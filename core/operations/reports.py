@@ -132,7 +132,7 @@ class Reports:
             raise _lease_lost(step_id, name, refused)
         if side is not None:
             resident.side_writes.append(side)
-        status = resident.instance.steps[name.path].status.value
+        status = resident.instance.steps[name.path].status
         lane.answer(resident, ticket, slot, Acknowledged(step_id, status))
 
     def _event(
@@ -141,7 +141,8 @@ class Reports:
         now_ms = self._engine.clock.now_ms()
         if body is None:
             return Released(now_ms, name.path, name.token), None
-        self._check_size("calls", body.calls)
+        if body.calls:
+            self._check_size("calls", body.calls)
         calls = tuple(body.calls)
         if isinstance(body, FailBody):
             random, error = self._engine.random.random(), _kept_short(body.error)

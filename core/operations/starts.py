@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -93,6 +94,7 @@ class Starts:
             return (await self._peers.ask(owner.address, StartManyAt(principal, starts, traceparent))).starts or []
         results: list[StartResult | None] = [None] * len(starts)
         ticket = Ticket(len(starts))
+        known: dict[tuple[str, int | None], Compiled] = {}
         for slot, item in enumerate(starts):
             try:
                 if item.idempotency_key is not None:
@@ -102,7 +104,10 @@ class Starts:
                     results[slot] = _result(201 if created else 200, answer)
                     ticket.settle(slot, None)
                     continue
-                compiled = await self._engine.catalog.resolve(principal, item.workflow, item.version)
+                compiled = known.get((item.workflow, item.version))
+                if compiled is None:
+                    compiled = await self._engine.catalog.resolve(principal, item.workflow, item.version)
+                    known[item.workflow, item.version] = compiled
                 self._begin(lane, self._new_id(lane), principal, compiled, item, traceparent, ticket, slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
@@ -135,10 +140,8 @@ class Starts:
     ) -> None:
         """Create the instance in memory and let it start; the ticket is settled when its document is acknowledged."""
         inputs = self._inputs(compiled, body)
-        encoded_inputs = self._encoded("params", inputs)
-        encoded_trigger = self._encoded("trigger", body.trigger)
-        inputs_value, inputs_side = lane.side_value(instance_id, "inputs", inputs, encoded_inputs)
-        trigger_value, trigger_side = lane.side_value(instance_id, "trigger", body.trigger, encoded_trigger)
+        inputs_value, inputs_side = self._carried(lane, instance_id, "inputs", "params", inputs)
+        trigger_value, trigger_side = self._carried(lane, instance_id, "trigger", "trigger", body.trigger)
         now_ms = self._engine.clock.now_ms()
         instance = new_instance(
             compiled.plan,
@@ -155,23 +158,31 @@ class Starts:
             traceparent=traceparent,
         )
         resident = lane.add(instance, compiled.plan)
-        resident.side_writes += [side for side in (inputs_side, trigger_side) if side is not None]
+        if inputs_side is not None:
+            resident.side_writes.append(inputs_side)
+        if trigger_side is not None:
+            resident.side_writes.append(trigger_side)
         lane.apply(resident, Started(now_ms))
         status = resident.instance.status.value
         lane.answer(resident, ticket, slot, StartAnswer(instance_id, compiled.plan.version, status))
 
     def _inputs(self, compiled: Compiled, body: StartBody) -> dict[str, object]:
         try:
-            return compiled.definition.check_params(body.params)
+            return compiled.check_params(body.params)
         except InputsError as error:
             raise InvalidRequest(error.summary, wire_violations(error.violations)) from error
 
-    def _encoded(self, what: str, value: object) -> bytes:
+    def _carried(
+        self, lane: Lane, instance_id: str, name: str, what: str, value: dict[str, object]
+    ) -> tuple[Any, tuple[str, bytes] | None]:
+        """A start's value as the machine carries it, and its side document where it is large."""
+        if not value:
+            return value, None
         encoded = codec.encode_json(value)
         limit = self._engine.settings.limits.payload_max_bytes
         if len(encoded) > limit:
             raise PayloadTooLarge(what, len(encoded), limit)
-        return encoded
+        return lane.side_value(instance_id, name, value, encoded)
 
     async def _start_keyed(
         self, principal: Principal, compiled: Compiled, body: StartBody, key: str, traceparent: str | None

@@ -64,17 +64,28 @@ Check = Callable[[Any, str, Report], Any]
 """Reports what is wrong with a value at a path, and returns the value to use."""
 
 
+class _Input:
+    """One declared input, made ready for its checks. Raises: ValueError (a pattern)."""
+
+    __slots__ = ("check", "default", "has_default", "name", "path", "required", "spec")
+
+    def __init__(self, name: str, spec: InputSpec) -> None:
+        self.name = name
+        self.path = f"params.{name}"
+        self.spec = spec
+        self.check = build_check(spec)
+        self.required = spec.required
+        self.has_default = "default" in spec.model_fields_set
+        self.default = self.check(spec.default, name, Report()) if self.has_default else None
+
+
 class ParamsCheck:
     """The check of one definition's params; None as specs: anything goes. Raises, when made: ValueError (a pattern)."""
 
     def __init__(self, specs: Mapping[str, InputSpec] | None) -> None:
         self._specs = specs
-        self._checks = {name: build_check(spec) for name, spec in (specs or {}).items()}
-        self._defaults = {
-            name: self._checks[name](spec.default, name, Report())
-            for name, spec in (specs or {}).items()
-            if "default" in spec.model_fields_set
-        }
+        # A model's fields are slow to read, so a check reads none.
+        self._inputs = [_Input(name, spec) for name, spec in (specs or {}).items()]
 
     def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The params with defaults. Raises: InputsError with every violation."""
@@ -83,13 +94,14 @@ class ParamsCheck:
         report = Report()
         checked: dict[str, Any] = {}
         try:
-            for name, spec in self._specs.items():
+            for one in self._inputs:
+                name = one.name
                 if name in params:
-                    checked[name] = self._checks[name](params[name], f"params.{name}", report)
-                elif spec.required:
-                    report.add(_missing(name, spec))
-                elif name in self._defaults:
-                    checked[name] = self._defaults[name]
+                    checked[name] = one.check(params[name], one.path, report)
+                elif one.required:
+                    report.add(_missing(name, one.spec))
+                elif one.has_default:
+                    checked[name] = one.default
             for name in params:
                 if name not in self._specs:
                     report.add(_unknown(name, self._specs))
@@ -116,6 +128,7 @@ def build_check(spec: InputSpec) -> Check:
     """The check of one declared value. Raises: ValueError for a pattern that is none."""
     right_kind = _by_kind(spec)
     further = [check for check in (_bounds(spec), _pattern(spec), _enum(spec), _items(spec)) if check is not None]
+    is_timestamp = spec.type == "timestamp"
     nullable = spec.default is None and "default" in spec.model_fields_set
 
     def check(value: Any, path: str, report: Report) -> Any:
@@ -124,7 +137,7 @@ def build_check(spec: InputSpec) -> Check:
         if not right_kind(value):
             report.wrong(path, shown(value), kind_words(spec))
             return value
-        if spec.type == "timestamp":
+        if is_timestamp:
             value = iso_text(timestamp(value))
         for one in further:
             value = one(value, path, report)
