@@ -7,7 +7,7 @@ and outbox entries were encoded when they arose and never change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -17,7 +17,7 @@ from ..machine.events import AttemptRecord
 from ..machine.state import Instance, SideValue, StepState
 
 
-class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True):
+class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """A history record that is produced and not yet confirmed, and the concrete index that it goes to.
 
     `count` is the number of log entries that an `events` part takes along, `part` its number.
@@ -46,6 +46,22 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
     log_parts: int = 0
     log: list[Raw] = []
     outbox: list[OutboxEntry] = []
+
+
+class _Engine(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False, tag_field="kind", tag="instance"):
+    """What `encode_document` puts beside the instance, but for log and outbox: what finds it, and `Bookkeeping`."""
+
+    write_id: str
+    epoch: int
+    writer: str
+    answered_tokens: int
+    updated_at_ms: int
+    wake_at_ms: int = 0
+    ready: list[str] = []
+    rank: int | None = None
+    held: bool = False
+    label_pairs: list[str] = []
+    log_parts: int = 0
 
 
 class _SideDocument(Struct, frozen=True):
@@ -87,36 +103,28 @@ def encode_document(
     rank: int | None,
     held: bool,
     log_parts: int,
-    log: Iterable[bytes],
-    outbox: Iterable[bytes],
+    log: Sequence[bytes],
+    outbox: Sequence[bytes],
 ) -> bytes:
     """The lane document as one JSON object."""
-    engine: dict[str, Any] = {
-        "kind": "instance",
-        "write_id": write_id,
-        "epoch": epoch,
-        "writer": writer,
-        "answered_tokens": answered_tokens,
-        "updated_at_ms": updated_at_ms,
-    }
-    if wake_at_ms:
-        engine["wake_at_ms"] = wake_at_ms
-    if ready:
-        engine["ready"] = ready
-        engine["rank"] = rank
-    if held:
-        engine["held"] = True
-    if instance.labels:
-        engine["label_pairs"] = [f"{key}={value}" for key, value in instance.labels.items()]
-    if log_parts:
-        engine["log_parts"] = log_parts
+    engine = _Engine(
+        write_id=write_id,
+        epoch=epoch,
+        writer=writer,
+        answered_tokens=answered_tokens,
+        updated_at_ms=updated_at_ms,
+        wake_at_ms=wake_at_ms,
+        ready=ready,
+        rank=rank,
+        held=held,
+        label_pairs=[f"{key}={value}" for key, value in instance.labels.items()] if instance.labels else [],
+        log_parts=log_parts,
+    )
     parts = [_encoder.encode(instance)[:-1], b",", _plain_encoder.encode(engine)[1:-1]]
-    log_bytes = b",".join(log)
-    if log_bytes:
-        parts += (b',"log":[', log_bytes, b"]")
-    outbox_bytes = b",".join(outbox)
-    if outbox_bytes:
-        parts += (b',"outbox":[', outbox_bytes, b"]")
+    if log:
+        parts += (b',"log":[', b",".join(log), b"]")
+    if outbox:
+        parts += (b',"outbox":[', b",".join(outbox), b"]")
     parts.append(b"}")
     return b"".join(parts)
 
@@ -137,8 +145,9 @@ def decode_side(source: bytes) -> Any:
 
 def side_refs(instance: Instance) -> list[str]:
     """The ids of the side documents that this instance refers to: they are deleted with it."""
-    refs = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
-    refs.extend(step.result_ref for step in instance.steps.values() if step.result_ref)
+    refs = [step.result_ref for step in instance.steps.values() if step.result_ref]
+    if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref:
+        refs[:0] = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
     return refs
 
 

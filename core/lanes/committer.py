@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class CommitListener(Protocol):
     def foreign(self, resident: Resident, found: StoredDocument) -> None:
         """Another writer's document was found: what memory holds of the instance is void, and so are its answers."""
 
-    def refused(self, resident: Resident, reason: str, answers: list[Answer]) -> None:
+    def refused(self, resident: Resident, reason: str, answers: Sequence[Answer]) -> None:
         """Elasticsearch can't hold this document: the instance is to be set aside."""
 
     def lost(self, reason: str) -> None:
@@ -69,21 +69,15 @@ class Write:
 
     resident: Resident
     write_id: str
-    lines: list[bytes]
+    lines: Sequence[bytes]
+    size_bytes: int
+    items: int = 1
     side_count: int = 0
     tokens: int = 0
     delete: bool = False
-    answers: list[Answer] = field(default_factory=list)
-    sides: list[tuple[str, bytes]] = field(default_factory=list)
+    answers: Sequence[Answer] = ()
+    sides: Sequence[tuple[str, bytes]] = ()
     named: Sequence[tuple[str, OutboxEntry]] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(map(len, self.lines))
-
-    @property
-    def items(self) -> int:
-        return len(self.lines) if self.delete else len(self.lines) // 2
 
 
 class Committer:
@@ -233,20 +227,20 @@ class Committer:
             self._listener.refused(resident, reason, answers)
             return None
         resident.attempted.add(write_id)
-        lines: list[bytes] = []
-        sides, resident.side_writes = resident.side_writes, []
-        for ref, body in sides:
-            lines += (create_line(ref), body)
         version = resident.version
-        lines.append(
-            create_line(resident.id)
-            if version is None
-            else index_line(resident.id, version.seq_no, version.primary_term)
-        )
-        lines.append(document)
+        id = resident.instance.id
+        action = create_line(id) if version is None else index_line(id, version.seq_no, version.primary_term)
+        lines: Sequence[bytes] = (action, document)
+        size_bytes = len(document)
+        sides: Sequence[tuple[str, bytes]] = ()
+        if resident.side_writes:
+            sides, resident.side_writes = resident.side_writes, []
+            lines = [line for ref, body in sides for line in (create_line(ref), body)] + [action, document]
+            size_bytes = sum(map(len, lines))
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
-        return Write(resident, write_id, lines, len(sides), resident.instance.tokens, False, answers, sides, named)
+        count, tokens = len(sides), resident.instance.tokens
+        return Write(resident, write_id, lines, size_bytes, count + 1, count, tokens, False, answers, sides, named)
 
     def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
         ready = resident.ready
@@ -259,12 +253,12 @@ class Committer:
             answered_tokens=resident.acknowledged_tokens,
             updated_at_ms=now_ms,
             wake_at_ms=resident.wake_at_ms,
-            ready=[step.capability for step in ready.values()],
-            rank=min(step.rank for step in ready.values()) if ready else None,
+            ready=[step.capability for step in ready.values()] if ready else [],
+            rank=min([step.rank for step in ready.values()]) if ready else None,
             held=resident.written_held,
             log_parts=resident.log_parts,
             log=resident.log,
-            outbox=[encoded for _, encoded in resident.outbox.values()],
+            outbox=[encoded for _, encoded in resident.outbox.values()] if resident.outbox else (),
         )
 
     def _deletion(self, resident: Resident) -> Write | None:
@@ -273,14 +267,10 @@ class Committer:
             return None
         resident.changed = False
         resident.in_flight = True
-        sides = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
-        return Write(
-            resident,
-            "",
-            [*sides, delete_line(resident.id, version.seq_no, version.primary_term)],
-            len(sides),
-            delete=True,
-        )
+        lines = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
+        lines.append(delete_line(resident.id, version.seq_no, version.primary_term))
+        count = len(lines)
+        return Write(resident, "", lines, sum(map(len, lines)), count, count - 1, delete=True)
 
     async def _send(self, writes: list[Write]) -> None:
         lines = [line for write in writes for line in write.lines]
@@ -322,15 +312,15 @@ class Committer:
         held_back: list[tuple[Write, BulkItem]] = []
         at = 0
         for write in writes:
-            sides = items[at : at + write.side_count]
             item = items[at + write.side_count]
+            sides = items[at : at + write.side_count] if write.side_count else ()
             at += write.items
-            if item.status in _NOT_NOW or (item.status == 404 and item.error_type == _NO_INDEX):
+            if 200 <= item.status < 300 and not write.delete:
+                self._written(write, item, sides, fenced)
+            elif item.status in _NOT_NOW or (item.status == 404 and item.error_type == _NO_INDEX):
                 held_back.append((write, item))
             elif write.delete:
                 self._read_deletion(write, item, unknown)
-            elif 200 <= item.status < 300:
-                self._written(write, item, sides, fenced)
             elif item.status == 400:
                 self._release(write)
                 reason = f"{item.error_type}: {item.error_reason}"
@@ -351,13 +341,15 @@ class Committer:
     def _written(self, write: Write, item: BulkItem, sides: Sequence[BulkItem], fenced: bool) -> None:
         resident = write.resident
         resident.version = item.version
-        missing = [
-            side
-            for side, answer in zip(write.sides, sides, strict=True)
-            if not (200 <= answer.status < 300 or answer.status == 409)
-        ]
-        if missing or not fenced:
+        if write.sides:
+            missing = [
+                side
+                for side, answer in zip(write.sides, sides, strict=True)
+                if not (200 <= answer.status < 300 or answer.status == 409)
+            ]
             resident.side_writes[:0] = missing
+            fenced = fenced and not missing
+        if not fenced:
             self._again(write)
             return
         resident.acknowledged_write_id = write.write_id

@@ -265,7 +265,7 @@ class Lane:
         )
         self._keeper.reload(self, resident, found)
 
-    def refused(self, resident: Resident, reason: str, answers: list[Answer]) -> None:
+    def refused(self, resident: Resident, reason: str, answers: Sequence[Answer]) -> None:
         log.error("lane.document_refused", lane=self.name, instance_id=resident.id, reason=reason)
         settle_all([*answers, *resident.answers], InvalidRequest(f"Elasticsearch can't hold this instance: {reason}"))
         resident.answers = []
