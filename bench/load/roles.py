@@ -40,6 +40,7 @@ from .proxy import CountingProxy
 from .raw_writer import RawWriter
 from .seeder import Seeder
 from .starter import Starter
+from .watch import Watcher, WatcherSetup
 
 # Each with the type of its setup and of its orders.
 ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
@@ -54,6 +55,7 @@ ROLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "counting-proxy": (CountingProxy, CountingProxySetup, CountRequests),
     "task-seeder": (TaskSeeder, TaskSeederSetup, SeedTasks),
     "poller": (Poller, PollerSetup, Poll),
+    "watcher": (Watcher, WatcherSetup, Finish),
 }
 
 

@@ -4,6 +4,7 @@ from ..scenario import Scenario
 from .backlog import BACKLOG
 from .claims import CLAIMS
 from .end_to_end import END_TO_END
+from .failover import FAILOVER
 from .herd import HERD
 from .idle import IDLE
 from .latency import LATENCY
@@ -11,7 +12,7 @@ from .raw import RAW
 from .timers import TIMERS
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD)
+    scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER)
 }
 
 __all__ = ["SCENARIOS"]

@@ -16,7 +16,7 @@ from ..load.closed import Execute, Executed, ExecutorSetup
 from ..load.documents import CAPABILITY
 
 _MAX_STEPS = 100
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 _WITHIN_S = 120.0
 # Claimers stop before the backlog runs dry; what is left is claimed when the clock has stopped.
 _MEASURED = 0.9
@@ -114,7 +114,7 @@ def _drain(
         claims=claims,
         conflicts=round(after.conflicts - before.conflicts),
         conflicts_by_elasticsearch=after.by_elasticsearch - before.by_elasticsearch,
-        failures=sum(answer.failures for answer in answers),
+        failures=sum(answer.failures for answer in [*answers, *rest]),
         left=documents - len(set(numbers)),
         doubled=len(numbers) - len(set(numbers)),
         documents_a_bulk=round((after.bulk_documents - before.bulk_documents) / max(1, after.bulks - before.bulks), 1),
