@@ -4,6 +4,9 @@ One replica, started as users start it; starts and claims come from processes of
 alternate in rounds, so that both meet the same state of the machine: the *commit floor* is one document written by CAS
 with a fence behind it, in one bulk, which is the least that a durable start can cost on this cluster at this rate; the
 *HTTP floor* is a bare request to the replica. What is left between them and the start-to-claim time is the engine's.
+
+Unless told otherwise it goes up to half of the peak, which is measured first: as many instances as go all the way by
+single requests (`end_to_end`'s kind of that name).
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from itertools import count
 from math import ceil
 from time import monotonic, monotonic_ns
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
-from ..ground import Cluster, Scheduler, bare_lane, running_scheduler
+from ..ground import Cluster, Scheduler, bare_lane, running_scheduler, wrong_aftermath
 from ..load import Hand, hired, latencies_from_due, spread
-from ..load.documents import CAPABILITY, ONE_STEP, WORKFLOW
+from ..load.documents import CAPABILITY, ONE_STEP, STEP, WORKFLOW, one_step
 from ..load.orders import (
     ClaimerSetup,
     Claims,
@@ -35,10 +38,16 @@ from ..load.orders import (
 )
 from ..report import Outcome
 from ..scenario import Run, Scenario
+from .end_to_end import SINGLE, measured
 from .latency_figures import Round, figures_of, targets_of, wrong_claims
+from .tally import Tally
 
-RATE_PER_S = 20.0
+# Half of the peak comes behind them.
+RATES_PER_S = (20.0, 200.0)
+QUICK_RATES_PER_S = (20.0,)
+PEAK_WORKFLOW = "bench-peak"
 
+_MOST_CONNECTIONS = 64
 _LEAD_IN_NS = 100_000_000
 _SETTLE_S = 0.7
 _DRAIN_S = 15.0
@@ -49,17 +58,22 @@ _WAY_OUT_S = 6.0
 
 
 class _Plan(Struct, frozen=True):
-    """How long each part lasts. The warm-up is not measured: a new Elasticsearch compiles its code meanwhile."""
+    """How long each part lasts. The warm-up is not measured: a new Elasticsearch compiles its code meanwhile.
+
+    The peak is the best of `peak_rounds`, with so many instances each.
+    """
 
     rounds: int
     load_s: float
     floor_s: float
     warm_up_s: float
+    peak_instances: int
+    peak_rounds: int
     warm_up_per_s: float = 200.0
 
 
-_FULL = _Plan(6, 15.0, 5.0, 20.0)
-_QUICK = _Plan(3, 4.0, 2.0, 8.0)
+_FULL = _Plan(6, 15.0, 5.0, 20.0, 10_000, 4)
+_QUICK = _Plan(3, 4.0, 1.5, 4.0, 1_500, 2)
 # The warm-up comes in slices, so that a server that can't keep up with it lasts no longer than it should.
 _WARM_UP_LOAD_S = 1.0
 _WARM_UP_FLOOR_S = 0.3
@@ -75,29 +89,43 @@ class _Crew(Struct, frozen=True):
 
 
 async def run(run: Run) -> Outcome:
-    """All rates, one after the other, on one replica."""
+    """All rates in turn, on one replica."""
     plan = _QUICK if run.options.quick else _FULL
-    rates = run.options.rates or (RATE_PER_S,)
-    connections = max(8, ceil(max(*rates, plan.warm_up_per_s) / 10))
+    peaks = Tally((STEP,))
     async with running_scheduler(run.cluster) as replica, bare_lane(run.cluster, "floor") as index:
         await replica.put_definition(WORKFLOW, ONE_STEP)
+        peak = 0.0 if run.options.rates else await _peak(run, plan, replica, peaks)
+        rates = run.options.rates or _rates(run, peak)
+        connections = min(_MOST_CONNECTIONS, max(8, ceil(max(*rates, plan.warm_up_per_s) / 10)))
         async with _crew(run.cluster, replica, index, connections) as crew:
             rounds, warm_up = await _rounds(run, plan, rates, replica, crew, connections)
             run.say("waiting for the last claims")
             claims = await crew.claimer.ask(Finish(), Claims, within_s=_SLACK_S)
             until_ns = monotonic_ns()
         every_start = [*warm_up, *(start for each in rounds for start in each.starts)]
-        wrong = await _wrong(run.cluster, replica, every_start, claims)
+        wrong = await _wrong(run.cluster, replica, every_start, claims, peaks)
     by_rate = [
         figures_of(rate, [each for each in rounds if each.rate_per_s == rate], claims.claims, until_ns)
         for rate in rates
     ]
     return Outcome(
-        figures={"rates": to_builtins(by_rate), "claim_failures": claims.failures},
-        targets=[target for figures in by_rate for target in targets_of(figures)],
+        figures={"peak_per_s": peak, "rates": to_builtins(by_rate), "claim_failures": claims.failures},
+        targets=[target for figures in by_rate for target in targets_of(figures, half_of_peak=peak / 2)],
         wrong=wrong,
         settings={**to_builtins(plan), "rates": list(rates), "connections": connections},
     )
+
+
+async def _peak(run: Run, plan: _Plan, replica: Scheduler, tally: Tally) -> float:
+    """How many instances a second go all the way by single requests, as fast as they are answered."""
+    await replica.put_definition(PEAK_WORKFLOW, one_step(PEAK_WORKFLOW, PEAK_WORKFLOW))
+    kind = structs.replace(SINGLE, name="peak", workflow=PEAK_WORKFLOW, capability=PEAK_WORKFLOW)
+    speeds = [(await measured(run, replica, kind, plan.peak_instances, tally)).per_s for _ in range(plan.peak_rounds)]
+    return max(speeds)
+
+
+def _rates(run: Run, peak: float) -> tuple[float, ...]:
+    return (*(QUICK_RATES_PER_S if run.options.quick else RATES_PER_S), peak / 2)
 
 
 @asynccontextmanager
@@ -126,10 +154,10 @@ async def _rounds(
         await _probe(crew, plan.warm_up_per_s, _WARM_UP_FLOOR_S, f"{seed}-warm-up")
     await _until_idle(run, replica, connections)
     rounds = []
-    for rate in rates:
-        for number in range(1, plan.rounds + 1):
+    for number in range(1, plan.rounds + 1):
+        for rate in rates:
             if number > 1 and not run.has_time_for(round_s + _WAY_OUT_S):
-                break
+                continue
             before = await replica.counts()
             starts = await _start(crew, rate, plan.load_s, f"{seed}-{rate}-{number}", numbers)
             await asyncio.sleep(_SETTLE_S)
@@ -171,25 +199,19 @@ async def _probe(crew: _Crew, rate: float, duration_s: float, seed: str) -> tupl
     return commits.probes, gets.probes
 
 
-async def _wrong(cluster: Cluster, replica: Scheduler, starts: list[Start], claims: Claims) -> dict[str, int]:
-    """What must not happen, counted over the whole run. Waits for history to be delivered and lanes to empty."""
-    left = await _left_in_lanes(cluster)
-    recorded = await cluster.count(f"{cluster.prefix}-steps", {"match_all": {}})
-    return {
-        **wrong_claims(starts, claims.claims),
-        "left_in_lanes": left,
-        "missing_in_history": max(0, len({claim.number for claim in claims.claims}) - recorded),
-        "unexpected_errors": round((await replica.counts()).unexpected),
-    }
+async def _wrong(
+    cluster: Cluster, replica: Scheduler, starts: list[Start], claims: Claims, peaks: Tally
+) -> dict[str, int]:
+    """What must not happen, counted over the whole run. Waits for history to be delivered and lanes to empty.
 
-
-async def _left_in_lanes(cluster: Cluster) -> int:
-    deadline_ns = monotonic_ns() + round(_DRAIN_S * 1e9)
-    while left := await cluster.count(f"{cluster.prefix}-lane-*", {"term": {"kind": "instance"}}):
-        if monotonic_ns() > deadline_ns:
-            break
-        await asyncio.sleep(_LOOK_AGAIN_S)
-    return left
+    A start that was not answered may have run or not, so history is told by what was claimed.
+    """
+    claimed = len({claim.number for claim in claims.claims}) + peaks.claimed()
+    found = wrong_claims(starts, claims.claims)
+    for name, number in peaks.wrong().items():
+        found[name] = found.get(name, 0) + number
+    aftermath = await wrong_aftermath(cluster, replica, instances=claimed, steps=claimed, within_s=_DRAIN_S)
+    return {**found, **aftermath}
 
 
 LATENCY = Scenario(

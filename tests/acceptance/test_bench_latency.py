@@ -38,12 +38,14 @@ def test_a_quick_run_prints_one_report_with_nothing_lost_and_nothing_doubled(ela
     assert {"lost", "doubled"} <= report["wrong"].keys()
     assert report["correct"] is True
     assert [(target["name"], target["bar"], target["unit"]) for target in report["targets"]] == [
-        ("start to claim at 20/s, p50", 8.0, "ms"),
-        ("start to claim at 20/s, p99", 30.0, "ms"),
+        ("start to claim at 20/s, p50", 5.0, "ms"),
+        ("start to claim at 20/s, p99", 15.0, "ms"),
+        ("start to claim at half of peak, p99", 100.0, "ms"),
     ]
     for target in report["targets"]:
         assert target["met"] == (target["value"] < target["bar"])
-    (at_twenty,) = report["figures"]["rates"]
+    at_twenty, at_half = report["figures"]["rates"]
+    assert at_half["rate_per_s"] == report["figures"]["peak_per_s"] / 2
     assert at_twenty["starts_failed"] == 0
     for name in ("start_to_claim", "start_acknowledged", "commit_floor", "http_floor"):
         spread = at_twenty[name]

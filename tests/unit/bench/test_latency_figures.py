@@ -96,9 +96,9 @@ def test_twenty_starts_a_second_have_bars_and_other_rates_none() -> None:
     fast = figures_of(20.0, [one_round(starts)], [claim(1, asked=0, arrived=3)], UNTIL)
     slow = figures_of(20.0, [one_round(starts)], [claim(1, asked=0, arrived=40)], UNTIL)
     other = figures_of(200.0, [one_round(starts, 200.0)], [], UNTIL)
-    assert [(target.bar, target.met) for target in targets_of(fast)] == [(8.0, True), (30.0, True)]
-    assert [target.met for target in targets_of(slow)] == [False, False]
-    assert targets_of(other) == []
+    assert [(target.bar, target.met) for target in targets_of(fast, half_of_peak=0)] == [(5.0, True), (15.0, True)]
+    assert [target.met for target in targets_of(slow, half_of_peak=0)] == [False, False]
+    assert targets_of(other, half_of_peak=0) == []
 
 
 def test_every_start_claimed_once_is_right() -> None:
@@ -121,3 +121,12 @@ def test_a_start_whose_answer_was_lost_may_be_claimed_or_not() -> None:
     starts = [start(1, due=0, done=None)]
     assert not any(wrong_claims(starts, []).values())
     assert not any(wrong_claims(starts, [claim(1, asked=0, arrived=3)]).values())
+
+
+def test_half_of_the_peak_has_a_bar_of_its_own() -> None:
+    starts = [start(1, due=0, done=2)]
+    fast = figures_of(312.5, [one_round(starts, 312.5)], [claim(1, asked=0, arrived=99)], UNTIL)
+    never = figures_of(312.5, [one_round(starts, 312.5)], [], UNTIL)
+    for found, met in ((fast, True), (never, False)):
+        (target,) = targets_of(found, half_of_peak=312.5)
+        assert (target.name, target.bar, target.met) == ("start to claim at half of peak, p99", 100.0, met)
