@@ -269,6 +269,7 @@ class Engine:
     async def _watch(self) -> None:
         """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""
         await self._feeds.open(self.names.control)
+        self.control.renews_with_others = self._feeds.kind == "fleet"
         definitions = self._feeds.of(self.names.definitions)
         # Most changes of the control index are renewals, after which nothing is more urgent than before.
         pace_ms = self.settings.lanes.observe_every_ms

@@ -141,6 +141,9 @@ class Control:
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
         self._renewed_ms: int | None = None
         self._heard_others = False
+        # Whoever hears of renewals within milliseconds makes its own then: what all write at once is one change to look
+        # at. Where hearing takes a turn, it would only make renewals more frequent.
+        self.renews_with_others = False
         self._signed_off = False
         # One writer at a time: a hand-over that met a renewal under way would lose the race for the lease document.
         self._writing = asyncio.Lock()
@@ -304,7 +307,7 @@ class Control:
         seen = self._seen.get(id)
         if seen is not None and seen.version == document.version:
             return
-        self._heard_others |= id.startswith("replica-") and id != f"replica-{self._me}"
+        self._heard_others |= self.renews_with_others and id.startswith("replica-") and id != f"replica-{self._me}"
         self._seen[id] = Seen(document.source, document.version, now_ms)
         if id == MEMBERS:
             self._members = msgspec.json.decode(document.source, type=Members).replicas
@@ -348,7 +351,6 @@ class Control:
         return silent or "take" in self._due(self._targets(), self._clock.monotonic_ms()).values()
 
     def _renewal_due(self, now_ms: int) -> bool:
-        """Early when another replica has just renewed: what all write at once, each looks at once, not one by one."""
         if self._renewed_ms is None:
             return True
         every_ms = self._settings.renew_every_ms
