@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from leasehold.core.change_feed import SharedLooks, StatsFeed
 from leasehold.core.es.lines import fence_lines
-from leasehold.core.ports import SearchPage
+from leasehold.core.ports import BulkItem, SearchPage
 from leasehold.core.settings import LaneSettings, Settings
 
 from tests.kit.model_index import Operation
@@ -32,6 +32,14 @@ class Watched(ModelStore):
     def __init__(self, cluster: ModelElasticsearch, *, pushes: bool = False) -> None:
         super().__init__(cluster, latency_s=lambda: ROUND_TRIP_S / 2, pushes=pushes)
         self.gaps: list[Mapping[str, Any]] = []
+        self.conflicts = 0
+
+    async def bulk(
+        self, lines: Sequence[bytes], *, index: str | None = None, timeout_ms: int = 30_000
+    ) -> list[BulkItem]:
+        items = await super().bulk(lines, index=index, timeout_ms=timeout_ms)
+        self.conflicts += sum(item.status == 409 and item.index in LANES for item in items)
+        return items
 
     async def search(self, index: str | None, body: Mapping[str, Any]) -> SearchPage:
         if "_seq_no" in str(body["query"]) and "writer" in str(body["query"]):
@@ -106,6 +114,8 @@ def test_a_foreign_write_leads_to_exactly_one_search_and_the_instance_is_taken_f
             assert not_mine == [{"term": {"writer": "replica-a"}}]
             await s.run_all(1)
             assert documents_space(cluster, started.instance_id) == "elsewhere"
+            # Memory had it before the first write that would have met it.
+            assert store.conflicts == 0
             await busy(s, 20)
             await asyncio.sleep(60)
             assert len(store.gaps) == 1
@@ -323,6 +333,25 @@ def test_a_replica_whose_feed_fails_looks_for_itself(pushes: bool) -> None:
                 assert len(await owned(s)) == 2
             await asyncio.sleep(1)
             assert len(await owned(s)) == 4
+
+    run_virtual(main())
+
+
+@BOTH
+def test_nobody_is_taken_for_dead_because_a_feed_says_nothing(pushes: bool) -> None:
+    async def main() -> None:
+        cluster = new_cluster(lanes=4)
+        hears, lives = Watched(cluster, pushes=pushes), Watched(cluster, pushes=pushes)
+        async with scheduler(hears, "a") as s, scheduler(lives, "b") as other:
+            await asyncio.sleep(31.3)
+            epochs = {lane.lane: lane.epoch for lane in await other.replica.lanes()}
+            silent = hears.faults.hold("before", on="wait_past" if pushes else "checkpoints")
+            await silent.reached()
+            await asyncio.sleep(120)
+            assert [view.replica for view in await s.replica.replicas()] == ["a", "b"]
+            assert {lane.lane: lane.epoch for lane in await other.replica.lanes()} == epochs
+            assert len(await owned(other)) == 2
+            silent.release()
 
     run_virtual(main())
 
