@@ -75,7 +75,7 @@ async def drained(cluster: Cluster, replicas: int, documents: int, name: str) ->
 
 
 async def _claim(claimers: list[Hand], documents: int) -> list[Executed]:
-    order = Execute(int(documents * _MEASURED) // len(claimers), _WITHIN_S)
+    order = Execute(int(documents * _MEASURED) // len(claimers), _WITHIN_S, sit_out=True)
     return list(await asyncio.gather(*(each.ask(order, Executed, within_s=2 * _WITHIN_S) for each in claimers)))
 
 

@@ -69,9 +69,12 @@ class Executor:
         run = _Executing(self._setup, self._claim, order.steps, reporting)
         cpu_ns, began_ns = process_time_ns(), monotonic_ns()
         conversations = [run.conversation() for _ in range(self._setup.connections)]
-        # With everything claimed, nobody needs to sit the last long polls out.
         until_s = monotonic() + order.within_s
-        converse(self._setup.scheduler, conversations, until_s=until_s, enough=run.is_done)
+        if order.sit_out:
+            converse(self._setup.scheduler, conversations, until_s=until_s)
+        else:
+            # With everything claimed, nobody needs to sit the last long polls out.
+            converse(self._setup.scheduler, conversations, until_s=until_s, enough=run.is_done)
         ended_ns, cpu_ns = monotonic_ns(), process_time_ns() - cpu_ns
         if not self._setup.completing:
             self._held += [step for steps in run.steps for step in steps]

@@ -60,10 +60,14 @@ class ExecutorSetup(Struct, frozen=True):
 
 
 class Execute(Struct, frozen=True, tag=True):
-    """Claim (and complete) until so many steps were; no longer than `within_s`."""
+    """Claim (and complete) until so many steps were; no longer than `within_s`.
+
+    With `sit_out` the claims that wait by then are answered too: where more is ready, hanging up would lose it to us.
+    """
 
     steps: int
     within_s: float
+    sit_out: bool = False
 
 
 class CompleteAll(Struct, frozen=True, tag=True):
