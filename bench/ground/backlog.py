@@ -41,9 +41,11 @@ async def filled_lanes(
 ) -> dict[str, Work]:
     """Make an installation whose lanes hold so many waiting instances in all; returns each lane's work.
 
-    No replica may run yet. Instances are numbered from 0 on through all lanes. Raises: BenchError; IlmError.
+    No replica may run. Lanes that are there from before are made anew. Instances are numbered from 0 on through all
+    lanes. Raises: BenchError; IlmError.
     """
     names = IndexNames(cluster.prefix)
+    await _remove_lanes(cluster)
     made = await bootstrap(cluster.store.request, names, lanes=lanes)
     work = {lane: work_of(lane) for lane in sorted(made.lanes)}
     catalog = Catalog(store=cluster.store, names=names, clock=SystemClock(), limits=LimitSettings())
@@ -59,3 +61,9 @@ async def filled_lanes(
             first += count
     await asyncio.gather(*(cluster.ask("POST", f"/{names.lane(lane)}/_refresh") for lane in work))
     return work
+
+
+async def _remove_lanes(cluster: Cluster) -> None:
+    found = await cluster.ask("GET", f"/{cluster.prefix}-lane-*/_alias?filter_path=*.aliases")
+    if found:
+        await cluster.ask("DELETE", f"/{','.join(found)}")

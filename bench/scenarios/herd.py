@@ -94,7 +94,7 @@ async def _warm_up(run: Run, plan: Plan, tasks: peers.Tasks) -> None:
 
 
 async def _herd(run: Run, plan: Plan, tasks: peers.Tasks, replicas: int) -> Herd:
-    ours = [await _ours(run, plan, replicas, 1)]
+    ours = [await _ours(run, plan, replicas)]
     async with tasks.nodes(replicas) as nodes:
 
         async def poll(kind: Kind, capacity: int, duration_s: float, interval_ms: int = 0) -> peers.Outcome:
@@ -112,8 +112,8 @@ async def _herd(run: Run, plan: Plan, tasks: peers.Tasks, replicas: int) -> Herd
         for capacity in plan.capacities:
             if not unthrottled or run.has_time_for(_later_s(plan, replicas)):
                 unthrottled.append(await poll("mget", capacity, plan.sweep_s))
-        for number in range(2, plan.rounds + 1):
-            ours.append(await _ours(run, plan, replicas, number))
+        for _ in range(1, plan.rounds):
+            ours.append(await _ours(run, plan, replicas))
             unthrottled.append(await poll("mget", peers.best(unthrottled).capacity, plan.sweep_s))
     return Herd(replicas, ours, search, throttled, unthrottled)
 
@@ -123,8 +123,8 @@ def _later_s(plan: Plan, replicas: int) -> float:
     return plan.sweep_s + sum(_HERD_S for later in plan.replicas if later > replicas)
 
 
-async def _ours(run: Run, plan: Plan, replicas: int, number: int) -> Drain:
-    found = await drained(run.cluster, replicas, plan.documents, f"ours-{replicas}-{number}")
+async def _ours(run: Run, plan: Plan, replicas: int) -> Drain:
+    found = await drained(run.cluster, replicas, plan.documents)
     run.say(f"{replicas} replicas: {found.claims_per_s:,.0f} claims/s, {found.conflicts} conflicts")
     return found
 

@@ -10,7 +10,6 @@ from msgspec import Struct
 from ..ground import Cluster
 from ..ground.backlog import filled_lanes
 from ..ground.fleet import Fleet, running_fleet
-from ..ground.installations import installation
 from ..load import Hand, hired
 from ..load.closed import Execute, Executed, ExecutorSetup
 from ..load.documents import CAPABILITY
@@ -53,24 +52,23 @@ class _Count(Struct, frozen=True):
     by_elasticsearch: int
 
 
-async def drained(cluster: Cluster, replicas: int, documents: int, name: str) -> Drain:
+async def drained(cluster: Cluster, replicas: int, documents: int) -> Drain:
     """Fill lanes, start replicas, and let a claimer process at each of them claim until nothing is left."""
-    async with installation(cluster, name) as part:
-        await filled_lanes(part, documents)
-        async with running_fleet(part, replicas) as fleet, AsyncExitStack() as stack:
-            clock = asyncio.get_running_loop().time
-            began_s = clock()
-            await fleet.settled()
-            settled_s = clock() - began_s
-            setups = [
-                ExecutorSetup(replica.address, CAPABILITY, _CONNECTIONS, _MAX_STEPS, completing=False)
-                for replica in fleet.running
-            ]
-            claimers = await asyncio.gather(*(stack.enter_async_context(hired("executor", each)) for each in setups))
-            before = await _count(part, fleet)
-            answers = await _claim(claimers, documents)
-            after = await _count(part, fleet)
-            rest = await _claim_rest(claimers[0], documents - sum(answer.steps for answer in answers))
+    await filled_lanes(cluster, documents)
+    async with running_fleet(cluster, replicas) as fleet, AsyncExitStack() as stack:
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        await fleet.settled()
+        settled_s = clock() - began_s
+        setups = [
+            ExecutorSetup(replica.address, CAPABILITY, _CONNECTIONS, _MAX_STEPS, completing=False)
+            for replica in fleet.running
+        ]
+        claimers = await asyncio.gather(*(stack.enter_async_context(hired("executor", each)) for each in setups))
+        before = await _count(cluster, fleet)
+        answers = await _claim(claimers, documents)
+        after = await _count(cluster, fleet)
+        rest = await _claim_rest(claimers[0], documents - sum(answer.steps for answer in answers))
     return _drain(replicas, documents, answers, rest, before, after, settled_s)
 
 
@@ -85,14 +83,14 @@ async def _claim_rest(claimer: Hand, left: int) -> list[Executed]:
     return [await claimer.ask(Execute(left, _REST_WITHIN_S), Executed, within_s=2 * _WITHIN_S)]
 
 
-async def _count(part: Cluster, fleet: Fleet) -> _Count:
+async def _count(cluster: Cluster, fleet: Fleet) -> _Count:
     counts = await asyncio.gather(*(replica.counts() for replica in fleet.running))
     return _Count(
         conflicts=sum(each.conflicts for each in counts),
         bulks=sum(each.bulks for each in counts),
         bulk_documents=sum(each.bulk_documents for each in counts),
         cpu_s=sum(each.cpu_s for each in counts),
-        by_elasticsearch=await part.version_conflicts(f"{part.prefix}-lane-*"),
+        by_elasticsearch=await cluster.version_conflicts(f"{cluster.prefix}-lane-*"),
     )
 
 
