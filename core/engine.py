@@ -20,6 +20,7 @@ from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
 from .lanes.control import Control, LaneLease
+from .lanes.draining import Draining
 from .lanes.handover import answer_all, tell, within
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
@@ -98,6 +99,16 @@ class Engine:
             on_lost=self._lost,
             on_surplus=self._surplus,
         )
+        self.draining = Draining(
+            store=store,
+            names=names,
+            clock=clock,
+            state=self.control.state,
+            drop=self._drop,
+            lose=self.lane_lost,
+            changed=self.lanes_changed,
+        )
+        self._attending = False
         self._feeds = Feeds(store, clock)
         self._control_watch: Watch | None = None
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
@@ -134,7 +145,7 @@ class Engine:
         for lane in lanes:
             self._drop(lane, "this replica is shutting down")
         await within(_GIVE_BACK_WITHIN_S, self.control.leave([lane.name for lane in lanes]))
-        await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
+        await self.lanes_changed()
         await within(_GIVE_BACK_WITHIN_S, self.control.sign_off())
 
     async def close(self) -> None:
@@ -157,6 +168,11 @@ class Engine:
         """Look at the control index without waiting for the next turn."""
         self._look.set()
 
+    async def lanes_changed(self) -> None:
+        """This replica has changed the registry or given lanes back: it looks now, and so do the others."""
+        self.look_now()
+        await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
+
     def step_ready(self) -> None:
         """A step joined the queue: claims that wait are served before this turn of the event loop ends."""
         if not self._match_scheduled and self.queue.has_matches:
@@ -164,10 +180,11 @@ class Engine:
             asyncio.get_running_loop().call_soon(self.match)
 
     def lane_for_start(self) -> Lane:
-        """The lane that a new instance goes to: an open one of this replica's. Raises: NotOwner."""
-        lanes = [lane for lane in self.lanes.values() if lane.open]
+        """The lane that a new instance goes to: an open, active one of this replica's. Raises: NotOwner."""
+        active = self.control.active
+        lanes = [lane for lane in self.lanes.values() if lane.open and lane.name in active]
         if not lanes:
-            others = [lease for lease in self.control.leases if self._elsewhere(lease)]
+            others = [lease for lease in self.control.leases if lease.lane in active and self._elsewhere(lease)]
             lease = others[self.random.randrange(len(others))] if others else LaneLease(lane="of any kind")
             raise NotOwner(lease.lane, lease.address)
         return lanes[self.random.randrange(len(lanes))]
@@ -243,7 +260,7 @@ class Engine:
         await answer_all([lane])
         self._drop(lane, "it is being handed over to another replica")
         await within(_GIVE_BACK_WITHIN_S, self.control.release([lane.name]))
-        await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
+        await self.lanes_changed()
 
     def _drop(self, lane: Lane, reason: str) -> None:
         if self.lanes.get(lane.name) is lane:
@@ -262,6 +279,8 @@ class Engine:
             )
             self._drop(lane, str(error))
             self.control.abandon(lane.name)
+            if self.control.state(lane.name) == "removing":
+                await self.draining.finish(lane.name)
         else:
             lane.open = not (self._closing or lane.closed)
             await lane.residency.run()
@@ -289,6 +308,7 @@ class Engine:
             self.metrics.loop("control")
             try:
                 await self.control.pass_once(changed=changed)
+                self._attend_to_leaving_lanes()
             except StoreError as error:
                 self._look_owed = True
                 log.warning("control.pass_failed", error=str(error))
@@ -297,6 +317,19 @@ class Engine:
                 self._look_owed = True
                 self.metrics.loop_failed("control")
                 log.exception("control.pass_failed")
+
+    def _attend_to_leaving_lanes(self) -> None:
+        if not self._attending and self.draining.due(self.lanes.values()):
+            self._attending = True
+            self._spawn(self._attend())
+
+    async def _attend(self) -> None:
+        try:
+            await self.draining.pass_once(list(self.lanes.values()))
+        except StoreError as error:
+            log.warning("lanes.draining_failed", error=str(error))
+        finally:
+            self._attending = False
 
     async def _wait_to_look(self) -> bool:
         """Until the control index has changed, at most for one turn; returns whether it has, or may have."""

@@ -102,6 +102,14 @@ class Store(Protocol):
 
     async def refresh(self, index: str) -> None: ...
 
+    async def create_index(self, index: str) -> None:
+        """An empty index by the template that fits its name, ready for writes; one that is there stays as it is."""
+        ...
+
+    async def delete_index(self, index: str) -> None:
+        """Delete an index with all it holds; one that is not there is no error."""
+        ...
+
     async def checkpoint(self, index: str) -> Checkpoint:
         """The first shard's checkpoints, from `_stats?level=shards`. The index (or alias) must resolve to one shard."""
         ...

@@ -32,10 +32,10 @@ from ..ilm import IndexNames, bootstrap
 from .clock import SystemClock
 from .engine import Engine
 from .es import connect
-from .lanes.control import LaneLease
 from .metrics import Metrics
 from .operations.claims import Claims
 from .operations.for_peers import PeerService
+from .operations.lanes import Lanes, LaneView
 from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
@@ -44,19 +44,6 @@ from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
 from .ports import Clock, Store
 from .principal import Principal
 from .settings import Settings
-
-
-class LaneView(Struct, frozen=True, omit_defaults=True):
-    """One lane as this replica sees it. Of a lane of its own: instances in memory, steps that can be claimed at once,
-    and changes not yet written. What waits beyond that is in the lane's index alone."""
-
-    lane: str
-    owner: str | None
-    epoch: int
-    mine: bool
-    resident: int = 0
-    ready: int = 0
-    dirty: int = 0
 
 
 class ReplicaView(Struct, frozen=True, omit_defaults=True):
@@ -83,6 +70,7 @@ class Replica:
         self._claims = Claims(engine, peers)
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
+        self._lanes = Lanes(engine)
         self._for_peers = PeerService(engine, self._reads, self._claims)
         engine.serve_claims = self._claims.match
 
@@ -192,7 +180,19 @@ class Replica:
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""
-        return [self._lane_view(lease) for lease in sorted(self._engine.control.leases, key=lambda lease: lease.lane)]
+        return await self._lanes.all()
+
+    async def add_lanes(self, count: int) -> list[LaneView]:
+        """Raises: InvalidRequest when that would be too many."""
+        return await self._lanes.add(count)
+
+    async def drain_lane(self, lane: str) -> LaneView:
+        """Let the lane take no new instances. Raises: NotFound; Conflict when it is the last one that does."""
+        return await self._lanes.drain(lane)
+
+    async def remove_lane(self, lane: str, *, early: bool) -> None:
+        """Delete a drained lane. Raises: NotFound; Conflict when it is not drained, or kept and not `early`."""
+        await self._lanes.remove(lane, early=early)
 
     async def replicas(self) -> list[ReplicaView]:
         """The replicas that have signed on."""
@@ -234,20 +234,6 @@ class Replica:
         """
         self._claims.close()
         await self._engine.leave()
-
-    def _lane_view(self, lease: LaneLease) -> LaneView:
-        lane = self._engine.lanes.get(lease.lane)
-        if lane is None:
-            return LaneView(lane=lease.lane, owner=lease.owner, epoch=lease.epoch, mine=False)
-        return LaneView(
-            lane=lease.lane,
-            owner=lease.owner,
-            epoch=lane.epoch,
-            mine=lane.open,
-            resident=len(lane.residents),
-            ready=lane.windows.offered,
-            dirty=lane.committer.changed,
-        )
 
 
 def _acknowledged(answer: Acknowledged | HeartbeatAnswer) -> Acknowledged:

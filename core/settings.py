@@ -42,6 +42,7 @@ class LaneSettings(Struct, frozen=True):
     after this long; too low makes pauses look like deaths. `renew_every_ms`: at most a third of the lease.
     `observe_every_ms`: how often the leases of others are looked at (one realtime read); a lane that is given back is
     taken that much later.
+    `kept_drained_ms`: a drained lane can be removed after this long; too low forgets idempotency keys that name it.
     `age_step_ms`: how long a step of one priority waits to draw level with a new one of the next.
     """
 
@@ -49,6 +50,7 @@ class LaneSettings(Struct, frozen=True):
     lease_ms: Positive = 10_000
     renew_every_ms: Positive = 2_500
     observe_every_ms: Positive = 500
+    kept_drained_ms: NonNegative = 86_400_000
     age_step_ms: Positive = 60_000
 
 

@@ -110,14 +110,18 @@ class _Run:
             await self._must("PUT", path, template)
 
     async def register_lanes(self, count: int) -> list[str]:
-        """The lanes of this installation, as the control index lists them; the first replica to come makes the list."""
+        """The lanes whose indices have to stand, by the control index's list; the first replica to come makes that.
+
+        A lane on its way out is left as it is: to create its index would bring back one that was just removed.
+        """
         path = f"/{self._names.control}/_doc/{LANES_ID}"
         body = {"kind": "lanes", "lanes": lane_names(count)}
         found = await self._must("GET", path, allow=(404,))
         while not found.get("found"):
             await self._must("PUT", f"{path}?op_type=create", body, allow=(409,))
             found = await self._must("GET", path, allow=(404,))
-        return [str(lane) for lane in found["_source"]["lanes"]]
+        leaving = found["_source"].get("leaving", {})
+        return [str(lane) for lane in found["_source"]["lanes"] if lane not in leaving]
 
     def wanted(self, lane_list: list[str]) -> list[tuple[str, dict[str, Any]]]:
         """Every index that has to exist, with the body that creates it."""

@@ -46,6 +46,10 @@ class BulkAnswer(Struct):
     items: list[BulkEntry]
 
 
+class IndexMade(Struct):
+    shards_acknowledged: bool = False
+
+
 class Found(Struct):
     """What a GET, or one document of a multi-GET, answers."""
 
@@ -141,6 +145,7 @@ class IndexAliases(Struct):
     aliases: dict[str, AliasEntry]
 
 
+INDEX_MADE = msgspec.json.Decoder(IndexMade)
 BULK = msgspec.json.Decoder(BulkAnswer)
 FAILURE = msgspec.json.Decoder(Failure)
 FOUND = msgspec.json.Decoder(Found)

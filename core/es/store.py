@@ -130,6 +130,22 @@ class ElasticsearchStore:
         if status != 200:
             raise failures.refused(f"POST /{index}/_refresh", status, body, write=False)
 
+    async def create_index(self, index: str) -> None:
+        """See `Store.create_index`. Raises: StoreUnavailable when its primary is not active in time."""
+        status, body = await self._send("PUT", f"/{index}")
+        if status == 400 and failures.cause(body)[0] == "resource_already_exists_exception":
+            return
+        if status != 200:
+            raise failures.refused(f"PUT /{index}", status, body, write=False)
+        if not _decoded(answers.INDEX_MADE, body, f"PUT /{index}").shards_acknowledged:
+            raise StoreUnavailable(f"PUT /{index}: its primary is not active yet")
+
+    async def delete_index(self, index: str) -> None:
+        """See `Store.delete_index`."""
+        status, body = await self._send("DELETE", f"/{index}?ignore_unavailable=true")
+        if status != 200:
+            raise failures.refused(f"DELETE /{index}", status, body, write=False)
+
     async def checkpoint(self, index: str) -> Checkpoint:
         """Where the primary of a one-shard index stands. Raises: StoreUnavailable while no primary is assigned."""
         stats = await self._read("GET", f"/{index}/_stats/docs?level=shards", None, answers.STATS)

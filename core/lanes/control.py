@@ -24,10 +24,10 @@ from ..es.lines import create_line, delete_line, index_line, put_line
 from ..ports import BulkItem, Clock, Store, StoredDocument, Version
 from ..settings import LaneSettings
 from .membership import assignment
+from .registry import REGISTRY, LaneState, Registry
 
 log = structlog.get_logger(__name__)
 
-REGISTRY = "lanes"
 MEMBERS = "replicas"
 PEERS = "peers"
 # The share of a lease in which its owner trusts it: the rest covers clocks that run at different speeds.
@@ -55,13 +55,6 @@ class ReplicaRecord(Struct, frozen=True, kw_only=True):
     address: str
     started_at_ms: int
     renewals: int = 0
-
-
-class Registry(Struct, frozen=True, kw_only=True):
-    """The lanes that exist."""
-
-    kind: Literal["lanes"] = "lanes"
-    lanes: list[str]
 
 
 class Members(Struct, frozen=True, kw_only=True):
@@ -107,7 +100,10 @@ def wanted_leases(
 
 
 class Control:
-    """One replica's view of the control index. `pass_once` observes, then writes what is due."""
+    """One replica's view of the control index. `pass_once` observes, then writes what is due.
+
+    `registry` and `active` (the lanes that take new instances) are as last seen.
+    """
 
     def __init__(
         self,
@@ -137,6 +133,8 @@ class Control:
         self._seen: dict[str, Seen] = {}
         self._leases: dict[str, LaneLease] = {}
         self._members: list[str] = []
+        self.registry = Registry(lanes=[])
+        self.active: frozenset[str] = frozenset()
         self._mine: set[str] = set()
         self._record = ReplicaRecord(replica=replica_id, address=address, started_at_ms=clock.now_ms())
         self._renewed_ms: int | None = None
@@ -157,6 +155,10 @@ class Control:
     def lease(self, lane: str) -> LaneLease | None:
         """One lane's lease as last seen; None for a lane that does not exist."""
         return self._leases.get(lane)
+
+    def state(self, lane: str) -> LaneState | None:
+        """Whether the lane takes new instances, or how far it is on its way out; None for one that does not exist."""
+        return self.registry.state(lane)
 
     def replicas(self) -> list[ReplicaRecord]:
         """The replicas that live, as last seen, this one among them."""
@@ -291,8 +293,7 @@ class Control:
         return [*(f"lane-{lane}" for lane in self._lane_names()), *(f"replica-{name}" for name in self._members)]
 
     def _lane_names(self) -> list[str]:
-        registry = self._decoded(REGISTRY, Registry)
-        return [] if registry is None else registry.lanes
+        return self.registry.lanes
 
     async def _read(self, ids: list[str]) -> None:
         documents = await self._store.mget(self._index, ids)
@@ -301,7 +302,8 @@ class Control:
             self._take_in(id, document, now_ms)
 
     def _take_in(self, id: str, document: StoredDocument | None, now_ms: int) -> None:
-        if document is None or document.version is None:
+        struck_off = id.startswith("lane-") and id.removeprefix("lane-") not in self.registry.lanes
+        if document is None or document.version is None or struck_off:
             self._forget(id)
             return
         seen = self._seen.get(id)
@@ -309,7 +311,9 @@ class Control:
             return
         self._heard_others |= self.renews_with_others and id.startswith("replica-") and id != f"replica-{self._me}"
         self._seen[id] = Seen(document.source, document.version, now_ms)
-        if id == MEMBERS:
+        if id == REGISTRY:
+            self._take_in_registry(msgspec.json.decode(document.source, type=Registry))
+        elif id == MEMBERS:
             self._members = msgspec.json.decode(document.source, type=Members).replicas
         elif id.startswith("lane-"):
             lease = msgspec.json.decode(document.source, type=LaneLease)
@@ -317,6 +321,12 @@ class Control:
             if lease.owner != self._me and lease.lane in self._mine:
                 self._mine.discard(lease.lane)
                 self._on_lost(lease.lane)
+
+    def _take_in_registry(self, registry: Registry) -> None:
+        self.registry = registry
+        self.active = frozenset(registry.active)
+        for lane in set(self._leases).difference(registry.lanes):
+            self._forget(f"lane-{lane}")
 
     def _forget(self, id: str) -> None:
         """A document is gone. A lane without a lease document is nobody's."""
@@ -343,7 +353,10 @@ class Control:
         return {lane: action for lane, action in wanted.items() if action == "take"}
 
     def _targets(self) -> dict[str, str]:
-        return assignment(self._leases, {*self._live(), self._me})
+        """Who should own which lane. Those that hold nothing weigh nothing, so they are shared out by themselves."""
+        replicas = {*self._live(), self._me}
+        empty = [lane for lane in self._leases if self.state(lane) in ("drained", "removing")]
+        return {**assignment(set(self._leases).difference(empty), replicas), **assignment(empty, replicas)}
 
     def _judges_others(self) -> bool:
         """Whether, by what was seen last, a lane would be taken, a member has fallen silent, or one is unread."""

@@ -23,7 +23,7 @@ from ..errors import (
     Unavailable,
 )
 from ..es.lines import create_line
-from ..ids import new_instance_id
+from ..ids import lane_of, new_instance_id
 from ..lanes import codec
 from ..lanes.lane import Lane
 from ..lanes.tickets import Ticket
@@ -189,27 +189,47 @@ class Starts:
     ) -> tuple[StartAnswer, bool]:
         """The key document comes first and decides which instance there is; then that instance is made to exist."""
         self._inputs(compiled, body)
-        lane = self._engine.lane_for_start()
-        document = KeyDocument(
-            tenant=principal.tenant,
-            instance_id=self._new_id(lane),
-            fingerprint=_fingerprint(compiled.document.name, body),
-            created_at_ms=self._engine.clock.now_ms(),
-        )
-        holder = await self._hold_key(_key_id(principal.tenant, key), document)
-        if holder.fingerprint != document.fingerprint:
+        id, fingerprint = _key_id(principal.tenant, key), _fingerprint(compiled.document.name, body)
+        lane, fresh_id, holder = await self._key_holder(id, principal.tenant, fingerprint)
+        if holder.fingerprint != fingerprint:
             raise Conflict(f"idempotency key {key!r} was used for another request; use a new key")
-        if holder.instance_id != document.instance_id:
+        if lane is None or holder.instance_id != fresh_id:
             existing = await self._existing(principal, holder.instance_id)
             if existing is not None:
                 return existing, False
             owner = self._engine.lane_of(holder.instance_id)
+            if owner is None and self._engine.control.registry.was_removed(lane_of(holder.instance_id) or ""):
+                raise Conflict(
+                    f"idempotency key {key!r} names instance {holder.instance_id}, whose lane has been removed, and"
+                    " history does not hold it; use a new key"
+                )
             if owner is None:
                 raise Unavailable(f"instance {holder.instance_id} of this key belongs to a lane that is not there")
             lane = owner
         ticket = Ticket()
         self._begin(lane, holder.instance_id, principal, compiled, body, traceparent, ticket, 0)
         return await ticket.answer(), True
+
+    async def _key_holder(self, id: str, tenant: str, fingerprint: str) -> tuple[Lane | None, str, KeyDocument]:
+        """The key's document, and the lane and id of the instance that a first request is to start here.
+
+        Without a lane that takes starts there is none of these: a repeat still belongs to the owner of its lane, which
+        may be this replica or any other. Raises: NotOwner for a first request then.
+        """
+        try:
+            lane = self._engine.lane_for_start()
+        except NotOwner:
+            found = await self._engine.store.get(self._engine.names.keys, id)
+            if found is None:
+                raise
+            return None, "", msgspec.json.decode(found.source, type=KeyDocument)
+        document = KeyDocument(
+            tenant=tenant,
+            instance_id=self._new_id(lane),
+            fingerprint=fingerprint,
+            created_at_ms=self._engine.clock.now_ms(),
+        )
+        return lane, document.instance_id, await self._hold_key(id, document)
 
     async def _hold_key(self, id: str, document: KeyDocument) -> KeyDocument:
         """Write the key, or read who wrote it first."""

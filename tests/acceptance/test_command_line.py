@@ -134,3 +134,21 @@ async def test_no_server_is_one_sentence_with_the_way_out() -> None:
     assert f"no connection to {url}" in sentence
     assert "start a server with `leasehold serve`" in sentence
     assert sentence.count("\n") == 1
+
+
+async def test_lanes_are_listed_added_drained_and_removed(served: Answering) -> None:
+    leasehold = CommandLine(served.url)
+    assert [view["state"] for view in json.loads(await leasehold("lanes", "list", "--json"))["lanes"]] == ["active"] * 2
+    assert [view["lane"] for view in json.loads(await leasehold("lanes", "add", "2", "--json"))["lanes"]] == [
+        "02",
+        "03",
+    ]
+    assert "draining" in await leasehold("lanes", "drain", "03")
+    assert "drain it first" in await leasehold("lanes", "remove", "02", code=1)
+    async with asyncio.timeout(30):
+        while "drained" not in (listed := await leasehold("lanes", "list")):
+            assert "draining" in listed
+    assert "kept until" in await leasehold("lanes", "remove", "03", code=1)
+    assert await leasehold("lanes", "remove", "03", "--yes") == "lane 03 removed\n"
+    assert "│ 03 " not in await leasehold("lanes", "list")
+    assert "no lane named" in await leasehold("lanes", "drain", "03", code=1)

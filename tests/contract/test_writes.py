@@ -309,3 +309,19 @@ async def test_a_bulk_of_two_megabytes_passes_in_one_request(store: Store, index
     items = await store.bulk(lines, index=index)
 
     assert [item.status for item in items] == [201] * 100
+
+
+async def test_an_index_is_created_once_takes_writes_at_once_and_is_deleted_with_all_it_holds(
+    ground: Ground, store: Store, index: str
+) -> None:
+    other = f"{index}-other"
+    await store.create_index(other)
+    (item,) = await store.bulk([create_line("a"), b"{}"], index=other)
+    assert item.status == 201
+    await store.create_index(other)
+    assert await store.get(other, "a") is not None
+    await store.delete_index(other)
+    await store.delete_index(other)
+    with pytest.raises(StoreRejected) as refused:
+        await store.get(other, "a")
+    assert refused.value.status == 404

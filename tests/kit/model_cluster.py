@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ class ModelElasticsearch:
     def __init__(self) -> None:
         self.indices: dict[str, ModelIndex] = {}
         self._aliases: dict[str, dict[str, bool]] = {}
+        self._templates: dict[str, tuple[Mapping[str, Any], int]] = {}
         self._points_in_time: dict[str, _PointInTime] = {}
         self._made = 0
         self.made = Bell()
@@ -67,6 +69,7 @@ class ModelElasticsearch:
             mapping = schema.mapping(family)
             interval_ms = int(family.settings["refresh_interval"].removesuffix("s")) * 1000
             base = f"{names.prefix}-{family.name}"
+            self._templates |= dict.fromkeys(family.patterns(names), (mapping, interval_ms))
             if family.rolled:
                 self.create_index(names.first(base), mapping, refresh_interval_ms=interval_ms, alias=base)
             elif family.numbered:
@@ -76,6 +79,13 @@ class ModelElasticsearch:
                 self.create_index(base, mapping, refresh_interval_ms=interval_ms)
         registry = msgspec.json.encode({"kind": "lanes", "lanes": lane_names(lanes)})
         self.indices[names.control].apply(Operation("create", names.control, "lanes", registry))
+
+    def create_from_template(self, name: str) -> ModelIndex:
+        """An index as the template for its name makes it, bare where none fits."""
+        for pattern, (mapping, interval_ms) in self._templates.items():
+            if fnmatchcase(name, pattern):
+                return self.create_index(name, mapping, refresh_interval_ms=interval_ms)
+        return self.create_index(name, {"dynamic": False, "properties": {}})
 
     def roll_over(self, alias: str) -> str:
         """A new write index behind the alias; returns its name."""

@@ -89,6 +89,20 @@ class ModelStore:
 
         await self._request("refresh", [index], refresh)
 
+    async def create_index(self, index: str) -> None:
+        def create(_faults: object) -> None:
+            if index not in self.cluster.indices:
+                self.cluster.create_from_template(index)
+
+        await self._request("create_index", [index], create)
+
+    async def delete_index(self, index: str) -> None:
+        def delete(_faults: object) -> None:
+            if index in self.cluster.indices:
+                self.cluster.delete_index(index)
+
+        await self._request("delete_index", [index], delete)
+
     async def checkpoint(self, index: str) -> Checkpoint:
         def read(_faults: object) -> Checkpoint:
             one = self.cluster.one_index(index)

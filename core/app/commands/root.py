@@ -8,7 +8,7 @@ import typer
 
 from .... import __version__
 from ....claim.command import worker
-from . import instances, workflows
+from . import instances, lanes, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .serve import serve
@@ -40,4 +40,5 @@ app.command()(serve)
 app.command()(worker)
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(instances.app, name="instances")
+app.add_typer(lanes.app, name="lanes")
 app.command()(elasticsearch)

@@ -22,6 +22,7 @@ _FRAME_BYTES = 65_536
 _SUBJECTS = (
     ("/_workflows/_steps/{id}", "step_id"),
     ("/_workflows/_instances/{id}", "instance_id"),
+    ("/_workflows/_lanes/{lane}", "lane"),
     ("/_workflows/{name}", "workflow"),
 )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ...errors import Unavailable
+from ...lanes.registry import LANES_MAX
+from ...operations.lanes import LaneView
 from ...principal import Principal
-from ...replica import LaneView, ReplicaView
+from ...replica import ReplicaView
 from .parameters import NoParameters
 from .surface import JSON, Reply, Surface
 
@@ -25,12 +27,46 @@ class LaneList(Struct, frozen=True):
     lanes: list[LaneView]
 
 
+class LanesToAdd(Struct, frozen=True):
+    """How many lanes to add."""
+
+    count: Annotated[int, Meta(ge=1, le=LANES_MAX)] = 1
+
+
+class LaneParameters(Struct, frozen=True):
+    lane: Annotated[str, Meta(pattern="^[0-9]{2,4}$", description="The lane's name.", examples=["03"])]
+
+
+class RemoveLaneParameters(LaneParameters, frozen=True):
+    early: (
+        Annotated[
+            Literal["true", "false"],
+            Meta(description="`true`: now, although idempotency keys may still name instances of this lane."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class ReplicaList(Struct, frozen=True):
     replicas: list[ReplicaView]
 
 
 async def lanes(surface: Surface, principal: Principal, parameters: NoParameters, body: None) -> Reply:
     return Reply(200, LaneList(await surface.replica.lanes()))
+
+
+async def add_lanes(surface: Surface, principal: Principal, parameters: NoParameters, body: LanesToAdd | None) -> Reply:
+    """The lanes that were added."""
+    return Reply(201, LaneList(await surface.replica.add_lanes((body or LanesToAdd()).count)))
+
+
+async def drain_lane(surface: Surface, principal: Principal, parameters: LaneParameters, body: None) -> Reply:
+    return Reply(200, await surface.replica.drain_lane(parameters.lane))
+
+
+async def remove_lane(surface: Surface, principal: Principal, parameters: RemoveLaneParameters, body: None) -> Reply:
+    await surface.replica.remove_lane(parameters.lane, early=parameters.early == "true")
+    return Reply(204)
 
 
 async def replicas(surface: Surface, principal: Principal, parameters: NoParameters, body: None) -> Reply:

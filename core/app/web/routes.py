@@ -28,6 +28,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ...operations.lanes import LaneView
 from . import on_definitions, on_instances, on_server, on_steps
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
@@ -182,6 +183,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
         on_server.lanes, (_json(200, "Every lane.", on_server.LaneList),), (403,),
+    ),
+    Route(
+        "POST", "/_workflows/_lanes", "add_lanes", "server", "Add lanes; replicas take them while they run.",
+        on_server.add_lanes, (_json(201, "The lanes that were added.", on_server.LaneList),), (403, 422),
+        NoParameters, on_server.LanesToAdd,
+    ),
+    Route(
+        "POST", "/_workflows/_lanes/{lane}/_drain", "drain_lane", "server",
+        "Let a lane take no new instances. It goes on with those it holds, and is `drained` when they have ended.",
+        on_server.drain_lane, (_json(200, "The lane, after the change.", LaneView),), (403, 404, 409),
+        on_server.LaneParameters,
+    ),
+    Route(
+        "DELETE", "/_workflows/_lanes/{lane}", "remove_lane", "server",
+        "Remove a drained lane and its index, once no idempotency key is to be counted on that names it.",
+        on_server.remove_lane, (_NO_CONTENT,), (403, 404, 409), on_server.RemoveLaneParameters,
     ),
     Route(
         "GET", "/_workflows/_replicas", "list_replicas", "server", "The replicas that live.",

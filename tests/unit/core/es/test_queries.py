@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
 from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.lane_count import lane_count_body
 from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
 from leasehold.core.es.scan import scan_body
@@ -115,3 +116,7 @@ def test_a_finished_instance_is_the_newest_of_its_id() -> None:
         "size": 1,
         "track_total_hits": False,
     }
+
+
+def test_a_lane_is_counted_without_a_hit() -> None:
+    assert lane_count_body() == {"query": {"term": {"kind": "instance"}}, "size": 0, "track_total_hits": True}
