@@ -40,8 +40,8 @@ class LaneSettings(Struct, frozen=True):
 
     `lanes`: how many the bootstrap creates on an empty cluster. `lease_ms`: a dead replica's lanes are taken over
     after this long; too low makes pauses look like deaths. `renew_every_ms`: at most a third of the lease.
-    `observe_every_ms`: how often the leases of others are looked at (one realtime read); a lane that is given back is
-    taken that much later.
+    `observe_every_ms`: how often leases are judged and, where the cluster does not push changes, looked at; a lane that
+    is given back without a word is taken that much later.
     `kept_drained_ms`: a drained lane can be removed after this long; too low forgets idempotency keys that name it.
     `age_step_ms`: how long a step of one priority waits to draw level with a new one of the next.
     """
