@@ -191,6 +191,10 @@ class Engine:
 
     def lane_of(self, instance_id: str) -> Lane | None:
         """The open lane that holds the instance; None where the id names none. Raises: NotOwner."""
+        # The form of an id is looked at only where no lane is found: one that is none finds no instance in a lane.
+        lane = self.lanes.get(instance_id.partition("-")[0])
+        if lane is not None and lane.open:
+            return lane
         name = lane_of(instance_id)
         if name is None:
             return None

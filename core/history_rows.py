@@ -7,11 +7,11 @@ field; where that text holds escaped line breaks, `*_lines` repeats it with real
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -53,6 +53,9 @@ class StepFields(Struct, frozen=True, omit_defaults=True, gc=False):
 
 class EventFields(Struct, frozen=True, gc=False):
     outcome: EventOutcome
+
+
+_EVENTS = {outcome: EventFields(outcome) for outcome in get_args(EventOutcome)}
 
 
 class TraceFields(Struct, frozen=True, gc=False):
@@ -104,7 +107,7 @@ class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     trace: TraceFields | None = None
     instance: Raw
     log_parts: int = 0
-    log: list[Raw] = []
+    log: Raw | None = None
     stripped: bool = False
 
 
@@ -150,7 +153,7 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
         ),
         tenant=instance.tenant,
         space=instance.space,
-        event=EventFields(_step_outcome(record.outcome)),
+        event=_EVENTS[_step_outcome(record.outcome)],
         worker=record.worker or None,
         labels=_label_pairs(instance),
         correlation_id=instance.correlation_id,
@@ -162,7 +165,7 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
     return _encode(row)
 
 
-def instance_row(instance: Instance, log: Iterable[bytes], log_parts: int) -> bytes:
+def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> bytes:
     """The row of a finished instance; its id is the instance's. Side values stand in it in full."""
     inputs, inputs_lines = _text(instance.inputs)
     outputs, outputs_lines = _text(instance.outputs)
@@ -176,7 +179,7 @@ def instance_row(instance: Instance, log: Iterable[bytes], log_parts: int) -> by
         duration_ms=instance.finished_at_ms - instance.created_at_ms,
         tenant=instance.tenant,
         space=instance.space,
-        event=EventFields(_instance_outcome(instance.status)),
+        event=_EVENTS[_instance_outcome(instance.status)],
         inputs=inputs,
         outputs=outputs,
         inputs_lines=inputs_lines,
@@ -190,7 +193,7 @@ def instance_row(instance: Instance, log: Iterable[bytes], log_parts: int) -> by
         trace=_trace(instance.traceparent),
         instance=Raw(_encode(_without_references(instance))),
         log_parts=log_parts,
-        log=[Raw(entry) for entry in log],
+        log=Raw(b"[%b]" % b",".join(log)) if log else None,
     )
     return _encode(row)
 

@@ -24,6 +24,12 @@ def new_instance_id(lane: str, now_ms: int, random: Random) -> str:
     return f"{lane}-{now_ms:012x}{random.getrandbits(64):016x}"
 
 
+def new_instance_ids(lane: str, now_ms: int, random: Random, count: int) -> list[str]:
+    """Many at once: one call of the random source, which may be the operating system's."""
+    bits = f"{random.getrandbits(64 * count):0{16 * count}x}" if count else ""
+    return [f"{lane}-{now_ms:012x}{bits[at : at + 16]}" for at in range(0, 16 * count, 16)]
+
+
 def lane_of(instance_id: str) -> str | None:
     """The lane that an instance id names; None when it is no instance id at all."""
     match = _INSTANCE.fullmatch(instance_id)

@@ -6,11 +6,18 @@ the bulk's own path, or in the line (`*_in`) where one bulk spans several.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 FENCE_ID = "fence"
 
 _json = msgspec.json.encode
+
+
+@lru_cache(maxsize=64)
+def _index_json(index: str) -> bytes:
+    return _json(index)
 
 
 def create_line(id: str) -> bytes:
@@ -20,7 +27,7 @@ def create_line(id: str) -> bytes:
 
 def create_line_in(index: str, id: str) -> bytes:
     """`create_line` for a bulk that spans several indices."""
-    return b'{"create":{"_index":%b,"_id":%b}}' % (_json(index), _json(id))
+    return b'{"create":{"_index":%b,"_id":%b}}' % (_index_json(index), _json(id))
 
 
 def index_line(id: str, seq_no: int, primary_term: int) -> bytes:

@@ -76,7 +76,7 @@ class Write:
     tokens: int = 0
     delete: bool = False
     answers: Sequence[Answer] = ()
-    sides: Sequence[tuple[str, bytes]] = ()
+    sides: tuple[tuple[str, bytes], ...] = ()
     named: Sequence[tuple[str, OutboxEntry]] = ()
 
 
@@ -226,15 +226,15 @@ class Committer:
             )
             self._listener.refused(resident, reason, answers)
             return None
-        resident.attempted.add(write_id)
+        resident.attempted += (write_id,)
         version = resident.version
-        id = resident.instance.id
+        id = resident.id
         action = create_line(id) if version is None else index_line(id, version.seq_no, version.primary_term)
         lines: Sequence[bytes] = (action, document)
         size_bytes = len(document)
-        sides: Sequence[tuple[str, bytes]] = ()
+        sides: tuple[tuple[str, bytes], ...] = ()
         if resident.side_writes:
-            sides, resident.side_writes = resident.side_writes, []
+            sides, resident.side_writes = resident.side_writes, ()
             lines = [line for ref, body in sides for line in (create_line(ref), body)] + [action, document]
             size_bytes = sum(map(len, lines))
         resident.in_flight = True
@@ -342,18 +342,18 @@ class Committer:
         resident = write.resident
         resident.version = item.version
         if write.sides:
-            missing = [
+            missing = tuple(
                 side
                 for side, answer in zip(write.sides, sides, strict=True)
                 if not (200 <= answer.status < 300 or answer.status == 409)
-            ]
-            resident.side_writes[:0] = missing
+            )
+            resident.side_writes = missing + resident.side_writes
             fenced = fenced and not missing
         if not fenced:
             self._again(write)
             return
         resident.acknowledged_write_id = write.write_id
-        resident.attempted.clear()
+        resident.attempted = ()
         resident.acknowledged_tokens = write.tokens
         self._release(write)
         for ticket, slot, outcome in write.answers:
@@ -382,7 +382,7 @@ class Committer:
     def _push_back(self, writes: list[Write], reason: str) -> None:
         """Nothing of these was applied: they wait for the next bulk, which is smaller and later."""
         for write in writes:
-            write.resident.side_writes[:0] = write.sides
+            write.resident.side_writes = write.sides + write.resident.side_writes
             self._again(write)
         self._slow_down(reason)
 
@@ -442,7 +442,7 @@ class Committer:
         resident = write.resident
         if document is None:
             if not write.delete and resident.version is None:
-                resident.side_writes[:0] = write.sides
+                resident.side_writes = write.sides + resident.side_writes
                 self._again(write)
                 return
             self._release(write)
@@ -453,7 +453,7 @@ class Committer:
         found = codec.decode_document(document.source)[1].write_id
         if write.delete or found == resident.acknowledged_write_id or found in resident.attempted:
             resident.version = document.version
-            resident.side_writes[:0] = write.sides
+            resident.side_writes = write.sides + resident.side_writes
             self._again(write)
             return
         self._release(write)

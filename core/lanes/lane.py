@@ -363,7 +363,8 @@ class Lane:
         expires_ms = self._clock.monotonic_ms() + ttl_ms
         resident.leases[path] = expires_ms
         heappush(self._expiries, (expires_ms, resident.id, path))
-        self._arm(ttl_ms)
+        if self._nap is None or expires_ms < self._nap_until_ms:
+            self._arm(ttl_ms)
 
     def _expire(self, instance_id: str, path: str, monotonic_ms: int) -> None:
         resident = self.residents.get(instance_id)

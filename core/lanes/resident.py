@@ -35,6 +35,7 @@ class Resident:
         "attempted",
         "changed",
         "deletable",
+        "id",
         "in_flight",
         "inputs",
         "instance",
@@ -56,6 +57,7 @@ class Resident:
 
     def __init__(self, lane: Any, instance: Instance, plan: Plan) -> None:
         self.lane = lane
+        self.id = instance.id
         self.instance = instance
         self.plan = plan
         self.version: Version | None = None
@@ -65,13 +67,13 @@ class Resident:
         self.answers: list[Answer] = []
         self.acknowledged_write_id = ""
         self.acknowledged_tokens = 0
-        self.attempted: set[str] = set()
+        self.attempted: tuple[str, ...] = ()
         self.log: list[bytes] = []
         self.log_bytes = 0
         self.log_parts = 0
         self.outbox: dict[str, tuple[OutboxEntry, bytes]] = {}
         self.rows: dict[str, bytes] = {}
-        self.side_writes: list[tuple[str, bytes]] = []
+        self.side_writes: tuple[tuple[str, bytes], ...] = ()
         self.ready: dict[str, ReadyStep] = {}
         self.inputs: dict[str, Any] = {}
         self.leases: dict[str, int] = {}
@@ -104,10 +106,6 @@ class Resident:
             or self.outbox
             or self.finished
         )
-
-    @property
-    def id(self) -> str:
-        return self.instance.id
 
     @property
     def finished(self) -> bool:

@@ -57,8 +57,9 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
 
 
 def _started(turn: Turn, event: Started) -> Refused | None:
-    if any(state.status is not StepStatus.PENDING for state in turn.steps.values()):
-        return Refused("not_open", "the instance has started before")
+    for state in turn.steps.values():
+        if state.status is not StepStatus.PENDING:
+            return Refused("not_open", "the instance has started before")
     for path in turn.plan.roots:
         if not turn.ended:
             activate(turn, path)

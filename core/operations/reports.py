@@ -131,7 +131,7 @@ class Reports:
         if refused is not None:
             raise _lease_lost(step_id, name, refused)
         if side is not None:
-            resident.side_writes.append(side)
+            resident.side_writes += (side,)
         status = resident.instance.steps[name.path].status
         lane.answer(resident, ticket, slot, Acknowledged(step_id, status))
 

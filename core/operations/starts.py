@@ -23,7 +23,7 @@ from ..errors import (
     Unavailable,
 )
 from ..es.lines import create_line
-from ..ids import lane_of, new_instance_id
+from ..ids import lane_of, new_instance_id, new_instance_ids
 from ..lanes import codec
 from ..lanes.lane import Lane
 from ..lanes.tickets import Ticket
@@ -95,6 +95,7 @@ class Starts:
         results: list[StartResult | None] = [None] * len(starts)
         ticket = Ticket(len(starts))
         known: dict[tuple[str, int | None], Compiled] = {}
+        ids = new_instance_ids(lane.name, self._engine.clock.now_ms(), self._engine.random, len(starts))
         for slot, item in enumerate(starts):
             try:
                 if item.idempotency_key is not None:
@@ -108,7 +109,7 @@ class Starts:
                 if compiled is None:
                     compiled = await self._engine.catalog.resolve(principal, item.workflow, item.version)
                     known[item.workflow, item.version] = compiled
-                self._begin(lane, self._new_id(lane), principal, compiled, item, traceparent, ticket, slot)
+                self._begin(lane, ids[slot], principal, compiled, item, traceparent, ticket, slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
         outcomes = await ticket.wait()
@@ -159,9 +160,9 @@ class Starts:
         )
         resident = lane.add(instance, compiled.plan)
         if inputs_side is not None:
-            resident.side_writes.append(inputs_side)
+            resident.side_writes += (inputs_side,)
         if trigger_side is not None:
-            resident.side_writes.append(trigger_side)
+            resident.side_writes += (trigger_side,)
         lane.apply(resident, Started(now_ms))
         status = resident.instance.status.value
         lane.answer(resident, ticket, slot, StartAnswer(instance_id, compiled.plan.version, status))

@@ -199,7 +199,7 @@ def test_a_stripped_row_keeps_what_happened_and_drops_what_users_sent() -> None:
         (),
     )
     assert (step.step.attempt, step.error) == (2, ErrorInfo("http.503", "unavailable"))
-    assert (row.stripped, row.inputs, row.outputs, row.log) == (True, None, None, [])
+    assert (row.stripped, row.inputs, row.outputs, row.log) == (True, None, None, None)
     assert (instance.inputs, instance.trigger, instance.outputs) == ({}, {}, None)
     assert instance.steps["query"].status is StepStatus.SUCCEEDED
     assert instance.steps["query"].result is None
