@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
 NonNegative = Annotated[int, Meta(ge=0)]
+Processes = Annotated[int, Meta(ge=1, le=64)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 IndexPrefix = Annotated[
     str,
@@ -111,10 +112,15 @@ class LimitSettings(Struct, frozen=True):
 
 
 class ServerSettings(Struct, frozen=True):
-    """The HTTP surface. Anything but a loopback `host` is refused while `authentication` is `development`."""
+    """The HTTP surface. Anything but a loopback `host` is refused while `authentication` is `development`.
+
+    `processes`: replicas that share the port, each a process of its own: one for each core that is to work, at most one
+    for each lane is of use.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    processes: Processes = 1
     authentication: Literal["development"] = "development"
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

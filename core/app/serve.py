@@ -12,10 +12,9 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import msgspec
 import structlog
 from aiohttp import web
 from prometheus_client import ProcessCollector
@@ -46,39 +45,55 @@ async def serve(settings: Settings, *, stop: asyncio.Event | None = None) -> Non
     """Serve until SIGTERM, SIGINT or `stop`. Raises: CannotServe; InsecureServer."""
     stop = stop or asyncio.Event()
     _stop_on_signals(stop)
-    sock = listen(settings.server)
-    try:
-        address = address_of(sock)
-        settings = msgspec.structs.replace(
-            settings, server=msgspec.structs.replace(settings.server, port=sock.getsockname()[1])
-        )
-        metrics = Metrics()
-        ProcessCollector(registry=metrics.registry)
-        async with _replica(settings, metrics) as replica, answering(replica, settings, metrics, sock):
-            log.info("serving", address=address, elasticsearch=[_without_secrets(url) for url in settings.store.urls])
-            with rare_collections():
-                await stop.wait()
-            log.info("stopping", address=address)
-    finally:
-        sock.close()
+    with listen(settings.server) as sock:
+        await serve_on(settings, sock, stop=stop)
+
+
+async def serve_on(
+    settings: Settings,
+    sock: socket.socket,
+    *shared: socket.socket,
+    stop: asyncio.Event,
+    up: Callable[[str], None] | None = None,
+) -> None:
+    """Serve on bound sockets until `stop`. The peers are given the address of the first; so is `up`, once it answers.
+
+    The others are listened on only when the replica can answer. Raises: CannotServe.
+    """
+    address = address_of(sock)
+    metrics = Metrics()
+    ProcessCollector(registry=metrics.registry)
+    async with (
+        _replica(settings, metrics, address) as replica,
+        answering(replica, settings, metrics, sock, *shared),
+    ):
+        addresses = [address_of(one) for one in (sock, *shared)]
+        log.info("serving", address=addresses, elasticsearch=[_without_secrets(url) for url in settings.store.urls])
+        if up is not None:
+            up(address)
+        with rare_collections():
+            await stop.wait()
+        log.info("stopping", address=address)
     log.info("stopped", address=address)
 
 
 @asynccontextmanager
 async def answering(
-    replica: Replica, settings: Settings, metrics: Metrics, sock: socket.socket
+    replica: Replica, settings: Settings, metrics: Metrics, *socks: socket.socket
 ) -> AsyncIterator[Surface]:
-    """Answer HTTP on a listening socket while the context lasts; then hand the lanes over and stop orderly."""
+    """Answer HTTP on bound sockets while the context lasts; then hand the lanes over and stop orderly."""
     surface = Surface(replica, settings.limits, metrics)
     server = HttpServer(HttpSurface(surface, version=__version__))
     runner = web.ServerRunner(server, shutdown_timeout=_ANSWER_WITHIN_S)
     await runner.setup()
-    site = web.SockSite(runner, sock, backlog=_BACKLOG)
-    await site.start()
+    sites = [web.SockSite(runner, sock, backlog=_BACKLOG) for sock in socks]
+    for site in sites:
+        await site.start()
     try:
         yield surface
     finally:
-        await site.stop()
+        for site in sites:
+            await site.stop()
         surface.stopping = True
         # First of all: a request that hangs must not keep the lanes from their next owner.
         await replica.leave()
@@ -88,7 +103,21 @@ async def answering(
 
 
 def listen(server: ServerSettings) -> socket.socket:
-    """A bound socket; port 0 takes a free one. Raises: CannotServe; InsecureServer."""
+    """A listening socket; port 0 takes a free one. Raises: CannotServe; InsecureServer."""
+    sock = bound(server)
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CannotServe(_bind_failure(server, error)) from None
+    return sock
+
+
+def bound(server: ServerSettings, *, shared: bool = False) -> socket.socket:
+    """A bound socket; port 0 takes a free one. `shared`: others may bind to the same port, if they share it too.
+
+    Raises: CannotServe; InsecureServer.
+    """
     check_exposure(server.host)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -99,8 +128,9 @@ def listen(server: ServerSettings) -> socket.socket:
         raise CannotServe(f"the host {server.host} can't be listened on: {error.strerror}") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
-        sock.listen(_BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
@@ -126,16 +156,16 @@ def _bind_failure(server: ServerSettings, error: OSError) -> str:
 
 
 @asynccontextmanager
-async def _replica(settings: Settings, metrics: Metrics) -> AsyncIterator[Replica]:
+async def _replica(settings: Settings, metrics: Metrics, address: str) -> AsyncIterator[Replica]:
     """`open_replica`, with what can go wrong at the start said in one sentence."""
-    async with http_peers() as peers, _opened(settings, metrics, peers) as replica:
+    async with http_peers() as peers, _opened(settings, metrics, peers, address) as replica:
         peers.secret = replica.peer_secret
         yield replica
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, metrics: Metrics, peers: HttpPeers) -> AsyncIterator[Replica]:
-    opening = open_replica(settings, metrics=metrics, peers=peers)
+async def _opened(settings: Settings, metrics: Metrics, peers: HttpPeers, address: str) -> AsyncIterator[Replica]:
+    opening = open_replica(settings, metrics=metrics, peers=peers, address=address)
     try:
         replica = await opening.__aenter__()
     except IlmError as error:

@@ -27,12 +27,20 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
     "LEASEHOLD_INDEX_PREFIX": ("store", "index_prefix"),
     "LEASEHOLD_HOST": ("server", "host"),
     "LEASEHOLD_PORT": ("server", "port"),
+    "LEASEHOLD_PROCESSES": ("server", "processes"),
     "LEASEHOLD_LOG_FORMAT": ("server", "log_format"),
     "LEASEHOLD_LOG_LEVEL": ("server", "log_level"),
 }
 
 # Variables of other commands, which are no settings of a replica.
-OTHER_VARIABLES = ("LEASEHOLD_CACHE", "LEASEHOLD_CONFIG", "LEASEHOLD_SERVER", "LEASEHOLD_TENANT", "LEASEHOLD_SPACE")
+OTHER_VARIABLES = (
+    "LEASEHOLD_CACHE",
+    "LEASEHOLD_CONFIG",
+    "LEASEHOLD_SERVER",
+    "LEASEHOLD_SIBLING",
+    "LEASEHOLD_TENANT",
+    "LEASEHOLD_SPACE",
+)
 OTHER_PREFIXES = ("LEASEHOLD_EMBEDDED_", "LEASEHOLD_WORKER_", "LEASEHOLD_TEST_", "LEASEHOLD_BENCH_")
 
 # What Kubernetes puts into every pod beside a Service that is called `leasehold`.
@@ -40,6 +48,7 @@ _SERVICE_LINK = re.compile(r"LEASEHOLD(_[A-Z0-9_]+)?_SERVICE_(HOST|PORT.*)|LEASE
 ARGUMENTS: dict[str, Place] = {
     "--host": ("server", "host"),
     "--port": ("server", "port"),
+    "--processes": ("server", "processes"),
     "--log-format": ("server", "log_format"),
     "--log-level": ("server", "log_level"),
     "--elasticsearch": ("store", "urls"),

@@ -1,4 +1,4 @@
-"""`leasehold serve`: one scheduler replica."""
+"""`leasehold serve`: a scheduler replica, or several that share a port."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="A loopback address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[str | None, typer.Option(help="The port to listen on; 0 takes a free one. Default: 8080.")] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            help="How many replicas share the port, each a process of its own (Linux); more than lanes are of no use."
+            " Default: 1."
+        ),
+    ] = None,
     elasticsearch: Annotated[
         str | None,
         typer.Option(help="Addresses of Elasticsearch, separated by commas. Default: http://127.0.0.1:9200."),
@@ -25,7 +32,7 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Run one scheduler replica beside Elasticsearch, until SIGTERM or Ctrl-C.
+    """Run a scheduler replica beside Elasticsearch, or several on one port, until SIGTERM or Ctrl-C.
 
     Settings come from the file, then LEASEHOLD_* variables (LEASEHOLD_ES_URL, LEASEHOLD_PORT, ...), then options.
     """
@@ -38,6 +45,7 @@ def serve(
         arguments={
             "--host": host,
             "--port": port,
+            "--processes": processes,
             "--elasticsearch": elasticsearch,
             "--index-prefix": index_prefix,
             "--log-format": log_format,
@@ -48,4 +56,5 @@ def serve(
     with needs("server", "a scheduler"):
         from ..event_loop import run
         from ..serve import serve as serve_until_stopped
-    run(serve_until_stopped(settings))
+        from ..siblings import serve_siblings
+    run(serve_siblings(settings) if settings.server.processes > 1 else serve_until_stopped(settings))
