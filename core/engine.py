@@ -113,6 +113,9 @@ class Engine:
         self._control_watch: Watch | None = None
         # Pairs ready steps with waiting claims; `Claims` puts its own here.
         self.serve_claims: Callable[[], None] = lambda: None
+        # Called when other replicas than before own lanes; `Claims` puts its own here.
+        self.owners_changed: Callable[[], None] = lambda: None
+        self._owners: list[str] = []
         self._peers = peers
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -312,6 +315,7 @@ class Engine:
             self.metrics.loop("control")
             try:
                 await self.control.pass_once(changed=changed)
+                self._tell_of_owners()
                 self._attend_to_leaving_lanes()
             except StoreError as error:
                 self._look_owed = True
@@ -321,6 +325,12 @@ class Engine:
                 self._look_owed = True
                 self.metrics.loop_failed("control")
                 log.exception("control.pass_failed")
+
+    def _tell_of_owners(self) -> None:
+        owners = self.other_addresses()
+        if owners != self._owners:
+            self._owners = owners
+            self.owners_changed()
 
     def _attend_to_leaving_lanes(self) -> None:
         if not self._attending and self.draining.due(self.lanes.values()):

@@ -73,6 +73,7 @@ class Replica:
         self._lanes = Lanes(engine)
         self._for_peers = PeerService(engine, self._reads, self._claims)
         engine.serve_claims = self._claims.match
+        engine.owners_changed = self._claims.owners_changed
 
     async def put_definition(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
         """Store a definition version and make it the active one.

@@ -130,6 +130,11 @@ class Claims:
             self._stop_waiting(claim)
             self._grant(claim, steps)
 
+    def owners_changed(self) -> None:
+        """Lanes have gone to replicas that the claims which wait here have not asked yet."""
+        for claim in self._waiting.difference(self._for_peers.values()):
+            self._ask_peers(claim)
+
     def close(self) -> None:
         """Answer every waiting claim with nothing: the replica is going away."""
         self._closed = True
@@ -223,6 +228,8 @@ class Claims:
     def _ask_peers(self, claim: _Claim) -> None:
         """Nothing is ready here: wait at the other replicas as well."""
         for address in self._engine.other_addresses():
+            if address in claim.asked:
+                continue
             ask_id = claim.asked[address] = f"{self._engine.replica_id}-{self._engine.random.getrandbits(64):x}"
             self._spawn(self._ask(claim, address, ask_id))
 

@@ -232,3 +232,28 @@ def test_waiting_claims_are_answered_with_nothing_and_no_lease_is_left_behind() 
         assert owners(cluster) == [None] * 4
 
     run_virtual(main())
+
+
+def test_an_executor_that_waits_elsewhere_gets_work_from_the_lanes_next_owner() -> None:
+    async def main() -> None:
+        cluster, peers = new_cluster(), ModelPeers()
+        async with AsyncExitStack() as stack:
+            replicas = [
+                await stack.enter_async_context(member(cluster, peers, name, n)) for n, name in enumerate("abc", 1)
+            ]
+            await asyncio.sleep(10)
+            (owner,) = [s for s in replicas if s.replica.owns_lanes()]
+            asked, heir = [s for s in replicas if s is not owner]
+            await asked.define(ONE_STEP)
+            waiting = asyncio.create_task(asked.claim(wait_ms=60_000))
+            await asyncio.sleep(1)
+            await owner.replica.leave()
+            await asyncio.sleep(2)
+            if asked.replica.owns_lanes():
+                heir = asked
+            started = await heir.start("one")
+            async with asyncio.timeout(0.1):
+                (step,) = await waiting
+            assert step.workflow_id == started.instance_id
+
+    run_virtual(main())

@@ -65,8 +65,8 @@ def test_a_malformed_file_is_named_with_the_line(tmp_path: Path) -> None:
     [
         (
             "[server]\n\nprot = 1\n",
-            'leasehold.toml line 3: [server] has no field "prot"; allowed: host, port, processes, authentication, log_format'
-            " and log_level; did you mean port?",
+            'leasehold.toml line 3: [server] has no field "prot"; allowed: host, port, processes, authentication,'
+            " log_format and log_level; did you mean port?",
         ),
         (
             "\n[servr]\nport = 1\n",
