@@ -12,17 +12,19 @@ that is under way can't miss what leaves meanwhile. A search may still bring wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import Struct
 
 from ..errors import StoreError, Unavailable
 from ..es.due_timers import due_timers_body, next_wake_body
 from ..es.ready_steps import ready_steps_body
 from ..ports import StoredDocument
 from . import loading
+from .windows import Key, Line
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _NEVER_MS = 2**62
-_LINES_A_REQUEST = 100
+_LINES_A_REQUEST = 1_000
+# Up to so many lines of one capability are searched for one by one.
+_SINGLY = 8
 # So many ended instances are remembered between two refreshes, unless something else asks for a refresh before.
 _DEPARTED = 20_000
 _RETRY_MS = 200
@@ -39,6 +43,36 @@ _RETRY_MAX_MS = 5_000
 # A wall clock that is set back or forth is noticed after this long at the latest.
 _LONGEST_NAP_MS = 5_000
 _SHORTEST_NAP_MS = 100
+
+
+class _Refill(Struct):
+    """One search on behalf of lines of one capability, and how many steps it may bring."""
+
+    lines: list[Line]
+    end: Key
+    size: int
+
+    @property
+    def body(self) -> dict[str, Any]:
+        tenants = [line.tenant for line in self.lines]
+        return ready_steps_body(tenants=tenants, capability=self.lines[0].capability, after=self.end, size=self.size)
+
+
+def _refills(low: Sequence[tuple[Line, Key, int]], page_steps: int) -> Iterator[_Refill]:
+    """A search for each line, or one for all of a capability where many run low.
+
+    All lines have one order, so one page behind the first of their ends is a page of each of them. A tenant that fills
+    it alone runs low no longer, and the next page is the others'.
+    """
+    by_capability: dict[str, list[tuple[Line, Key, int]]] = {}
+    for line, end, room in low:
+        by_capability.setdefault(line.capability, []).append((line, end, room))
+    for lines in by_capability.values():
+        if len(lines) <= _SINGLY:
+            yield from (_Refill([line], end, min(room, page_steps)) for line, end, room in lines)
+        else:
+            end, room = min(end for _, end, _ in lines), sum(room for _, _, room in lines)
+            yield _Refill([line for line, _, _ in lines], end, min(room, page_steps))
 
 
 class Residency:
@@ -122,15 +156,9 @@ class Residency:
             low = self._lane.windows.take_low(_LINES_A_REQUEST)
             if not low:
                 return 0
-            sizes = [min(room, self._settings.page_steps) for _, _, room in low]
+            refills = list(_refills(low, self._settings.page_steps))
             try:
-                pages = await self._store.search_many(
-                    self._lane.index,
-                    [
-                        ready_steps_body(tenant=line.tenant, capability=line.capability, after=end, size=size)
-                        for (line, end, _), size in zip(low, sizes, strict=True)
-                    ],
-                )
+                pages = await self._store.search_many(self._lane.index, [refill.body for refill in refills])
                 hits = [hit for page in pages for hit in page.hits]
                 prepared = await loading.prepare(self._lane, hits, self._departed)
             except BaseException:
@@ -139,9 +167,10 @@ class Residency:
                 raise
             if self._lane.windows.closed:
                 return 0
-            for (line, _, _), size, page in zip(low, sizes, pages, strict=True):
-                whole = len(page.hits) < size
-                self._lane.windows.advance(line, None if whole else (page.hits[-1].sort[0], page.hits[-1].sort[1]))
+            for refill, page in zip(refills, pages, strict=True):
+                end = (page.hits[-1].sort[0], page.hits[-1].sort[1]) if len(page.hits) == refill.size else None
+                for line in refill.lines:
+                    self._lane.windows.advance(line, end)
             loading.install(self._lane, prepared, self._departed)
             for line, _, _ in low:
                 self._lane.windows.check(line)

@@ -21,6 +21,8 @@ from .ready_queue import ReadyQueue, ReadyStep
 
 Key = tuple[int, int]
 
+FIRST_TARGET = 32
+
 # The key before all others: nothing of the line is in memory.
 _FIRST: Key = (-(2**62), -1)
 
@@ -41,13 +43,18 @@ class Budget:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The ready steps of one tenant and capability. `spilled`: the index may know of more behind the `end`."""
+    """The ready steps of one tenant and capability. `spilled`: the index may know of more behind the `end`.
+
+    `target` is how many steps a refill is to bring the line to: it doubles with each one, so a line that nobody claims
+    from takes little memory, and one that runs dry soon has the window that its claims need.
+    """
 
     tenant: str
     capability: str
     windows: Windows
     end: Key | None = None
     spilled: bool = False
+    target: int = FIRST_TARGET
     offered: dict[ReadyStep, None] = field(default_factory=dict)
     surplus: dict[ReadyStep, None] = field(default_factory=dict)
 
@@ -110,14 +117,15 @@ class Windows:
         self.check(line)
 
     def take_low(self, at_most: int) -> list[tuple[Line, Key, int]]:
-        """Lines to refill from the index now, each with its end and how many steps there is room for."""
+        """Lines to refill from the index now, each with its end and how many steps it is to get."""
         chosen = list(islice(self._low, at_most))
         limit = self._budget.limit
         low = []
         for line in chosen:
             del self._low[line]
             if line.end is not None:
-                low.append((line, line.end, max(1, limit - len(line.offered))))
+                low.append((line, line.end, max(1, min(line.target, limit) - len(line.offered))))
+                line.target = min(2 * line.target, self._budget.line_max_steps)
         return low
 
     def advance(self, line: Line, end: Key | None) -> None:
@@ -125,6 +133,8 @@ class Windows:
 
         What is not in memory is to be added right after, then `check` called.
         """
+        if end is not None and line.end is not None:
+            end = max(end, line.end)
         line.end = end
         line.spilled = end is not None
         for step in [step for step in line.surplus if end is None or step.holder.ready_key <= end]:
@@ -139,7 +149,7 @@ class Windows:
             if not (line.offered or line.surplus) and (line.tenant, line.capability) in self._lines:
                 del self._lines[line.tenant, line.capability]
                 self._budget.lines -= 1
-        elif 2 * len(line.offered) < self._budget.limit:
+        elif 2 * len(line.offered) < min(line.target, self._budget.limit):
             if not line.spilled:
                 self._offer_surplus(line)
                 if line.end is None:

@@ -72,12 +72,14 @@ async def test_a_scan_above_a_sequence_number_brings_what_came_later(store: Stor
 
 async def test_ready_steps_come_by_rank_for_one_tenant_and_capability(store: Store, lane: str) -> None:
     def body(after: tuple[int, int], size: int) -> dict[str, Any]:
-        return ready_steps_body(tenant="acme", capability="render", after=after, size=size)
+        return ready_steps_body(tenants=["acme"], capability="render", after=after, size=size)
 
     first = (await store.search(lane, body((-(2**62), -1), 2))).hits
     rest = (await store.search(lane, body(first[-1].sort, 2))).hits
 
+    both = ready_steps_body(tenants=["acme", "other"], capability="render", after=(-1, -1), size=2)
     assert (ids(first), ids(rest)) == (["b", "e"], ["a"])
+    assert ids((await store.search(lane, both)).hits) == ["c", "b"]
     assert [hit.sort for hit in first] == [(10, 1), (10, 4)]
     assert first[0].version is not None
 
@@ -97,7 +99,7 @@ async def test_lines_are_the_pairs_of_tenant_and_capability_that_have_ready_step
 
 async def test_many_searches_of_one_request_are_answered_in_order(store: Store, lane: str) -> None:
     bodies = [
-        ready_steps_body(tenant=tenant, capability="render", after=(-1, -1), size=1)
+        ready_steps_body(tenants=[tenant], capability="render", after=(-1, -1), size=1)
         for tenant in ("other", "acme", "x")
     ]
 

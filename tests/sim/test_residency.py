@@ -52,6 +52,13 @@ steps:
     requires_approval: true
 """
 
+WORK_THEN_APPROVAL = """
+name: checked
+steps:
+  - {name: first, executor: work}
+  - {name: second, executor: work, requires_approval: true, input: {got: "{{ steps.first.result }}"}}
+"""
+
 
 async def resident(s: Scheduler) -> int:
     """How many instances the replica holds in memory."""
@@ -143,6 +150,71 @@ def test_nothing_leaves_memory_before_a_refresh_that_began_after_its_last_write(
             claimed = [await s.claim_one(wait_ms=3_000) for _ in range(60)]
             assert sorted(step.payload["n"] for step in claimed) == list(range(60))
             assert conflicts(counted) == 0
+
+    run_virtual(main())
+
+
+def test_what_is_written_while_a_refresh_is_under_way_does_not_leave_with_it() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        cluster.one_index(LANE).refresh_interval_ms = None
+        async with small(cluster) as (s, _):
+            await s.define(ONE_STEP, APPROVED)
+            for n in range(30):
+                await s.start("one", n=n)
+            await asyncio.sleep(3)
+            waits = (await s.start("approved")).instance_id
+            held = s.faults.hold("after", on="refresh", index=LANE)
+            await held.reached()
+            await s.replica.decide(ANYBODY, waits, approved=True, step=None, body=DecisionBody())
+            held.release()
+            await asyncio.sleep(0.1)
+            claimed = [await s.claim_one(wait_ms=3_000) for _ in range(31)]
+            assert waits in {step.workflow_id for step in claimed}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("refreshing", [False, True])
+def test_a_spilled_instance_that_was_ended_does_not_come_back_with_a_refill(refreshing: bool) -> None:
+    """Searches see it until the next refresh has come back."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        cluster.one_index(LANE).refresh_interval_ms = None
+        async with small(cluster) as (s, counted):
+            await s.define(ONE_STEP, APPROVED)
+            started = [(await s.start("one", n=n)).instance_id for n in range(40)]
+            await asyncio.sleep(3)
+            for id in started[30:33]:
+                await s.replica.terminate(ANYBODY, id, "not wanted")
+            await asyncio.sleep(2)
+            assert not set(started[30:33]) & set(live(cluster))
+            if refreshing:
+                await s.start("approved")
+                await s.faults.hold("before", on="refresh", index=LANE).reached()
+            claimed = [await s.claim_one(wait_ms=3_000) for _ in range(37)]
+            assert {step.workflow_id for step in claimed} == set(started) - set(started[30:33])
+            assert await s.claim() == []
+            assert conflicts(counted) == 0
+
+    run_virtual(main())
+
+
+def test_an_instance_rests_when_its_document_says_that_history_has_all_of_it() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with small(cluster) as (s, _):
+            await s.define(WORK_THEN_APPROVAL)
+            started = await s.start("checked")
+            await s.complete(await s.claim_one(), {"found": 1})
+            await asyncio.sleep(5)
+            assert await resident(s) == 0
+            document = live(cluster)[started.instance_id]
+            assert "held" not in document
+            assert "outbox" not in document
+            await s.replica.decide(ANYBODY, started.instance_id, approved=True, step=None, body=DecisionBody())
+            assert (await s.claim_one()).payload == {"got": {"found": 1}}
 
     run_virtual(main())
 

@@ -34,9 +34,9 @@ def test_a_scan_above_a_sequence_number_reads_in_that_order_and_goes_on_after_a_
     }
 
 
-def test_ready_steps_are_of_one_tenant_and_capability_by_rank() -> None:
-    assert ready_steps_body(tenant="acme", capability="render", after=(30, 4), size=500) == {
-        "query": {"bool": {"filter": [{"term": {"tenant": "acme"}}, {"term": {"ready": "render"}}]}},
+def test_ready_steps_are_of_some_tenants_and_one_capability_by_rank() -> None:
+    assert ready_steps_body(tenants=("acme", "b"), capability="render", after=(30, 4), size=500) == {
+        "query": {"bool": {"filter": [{"terms": {"tenant": ["acme", "b"]}}, {"term": {"ready": "render"}}]}},
         "sort": [{"rank": {"order": "asc"}}, "_seq_no"],
         "size": 500,
         "seq_no_primary_term": True,
