@@ -45,6 +45,7 @@ class LaneView(Struct, frozen=True, omit_defaults=True):
     dirty: int = 0
     instances: int | None = None
     removable_at_ms: int | None = None
+    address: str | None = None
 
 
 class Lanes:
@@ -126,6 +127,7 @@ class Lanes:
         return LaneView(
             lane=name,
             owner=None if lease is None else lease.owner,
+            address=None if lease is None else lease.address,
             epoch=0 if lease is None else lease.epoch,
             mine=lane is not None and lane.open,
             state=state,

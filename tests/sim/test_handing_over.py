@@ -47,12 +47,12 @@ class Load:
     def begin(self, *replicas: Scheduler) -> None:
         for s in replicas:
             self._tasks += [asyncio.create_task(self._start(s))]
-            self._tasks += [asyncio.create_task(self._execute(s)) for _ in range(4)]
+            self._tasks += [asyncio.create_task(self._execute(s)) for _ in range(2)]
 
     async def end(self) -> None:
         """Stop starting, and let the executors finish all there is."""
         self._starting = False
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.5)
         async with asyncio.timeout(60):
             while set(self.started) - set(self.done):
                 await asyncio.sleep(0.1)
@@ -72,13 +72,13 @@ class Load:
         while self._starting:
             with suppress(LeaseholdError):
                 self.started.append((await s.start("one")).instance_id)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
     async def _execute(self, s: Scheduler) -> None:
         """Peers are not asked: who answers a claim is who owns its lane."""
         while True:
             try:
-                steps = await s.claim(max_steps=5, wait_ms=0, lease_ms=5_000)
+                steps = await s.claim(max_steps=5, wait_ms=0, lease_ms=2_000)
                 for step in steps:
                     lane = lane_of(step.workflow_id)
                     assert lane is not None
@@ -87,7 +87,7 @@ class Load:
                     self.done.append(step.workflow_id)
             except LeaseholdError:
                 steps = []
-            await asyncio.sleep(0.01 if steps else 0.02)
+            await asyncio.sleep(0.01 if steps else 0.03)
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def pair_under_load() -> AsyncIterator[tuple[Scheduler, Scheduler, Load, A
         load = Load()
         # Starts go to lanes of the replica that is asked.
         load.begin(stays, leaver)
-        await asyncio.sleep(2)
+        await asyncio.sleep(0.5)
         yield stays, leaver, load, leaving
 
 
@@ -121,7 +121,7 @@ def test_lanes_of_a_leaving_replica_are_served_again_within_a_second(trouble: st
             assert len(lanes) == 2
             if trouble == "history backlog":
                 leaver.faults.delay(30_000, on="bulk", index="workflow-steps*", times=FOREVER)
-                await asyncio.sleep(3)
+                await asyncio.sleep(1)
             elif trouble == "long bulk":
                 for lane in lanes:
                     leaver.faults.delay(20_000, on="bulk", index=f"workflow-lane-{lane}")
@@ -133,7 +133,7 @@ def test_lanes_of_a_leaving_replica_are_served_again_within_a_second(trouble: st
             began_s = asyncio.get_running_loop().time()
             await leaver.replica.leave()
             took_s = asyncio.get_running_loop().time() - began_s
-            await asyncio.sleep(3)
+            await asyncio.sleep(1.5)
             await leaving.aclose()
             await load.end()
             assert took_s < GAP_S
@@ -174,7 +174,7 @@ def test_lanes_that_go_to_a_replica_that_joins_are_served_again_within_a_second(
             first.faults.delay(30_000, on="bulk", index="workflow-steps*", times=FOREVER)
             async with member(cluster, peers, "b", 2) as second:
                 load.begin(second)
-                await asyncio.sleep(5)
+                await asyncio.sleep(2)
                 lanes = await lanes_of(second)
                 assert len(lanes) == 2
                 assert all(load.gap_s(first, lane) < GAP_S for lane in lanes)

@@ -32,6 +32,7 @@ class Lane(Struct, frozen=True):
     state: str
     instances: int | None = None
     removable_at_ms: int | None = None
+    address: str | None = None
 
 
 class Lanes(Struct, frozen=True):
@@ -85,11 +86,13 @@ def _print(answer: Any, lanes: list[Lane], as_json: bool) -> None:
     if as_json:
         typer.echo(printed(msgspec.json.decode(answer)))
         return
-    table = Table("lane", "state", "owner", "epoch", "instances", "removable")
+    table = Table("lane", "state", "owner", "address", "epoch", "instances", "removable")
     for lane in lanes:
         instances = "" if lane.instances is None else str(lane.instances)
         removable = "" if lane.removable_at_ms is None else _time(lane.removable_at_ms)
-        table.add_row(lane.lane, lane.state, lane.owner or "nobody", str(lane.epoch), instances, removable)
+        table.add_row(
+            lane.lane, lane.state, lane.owner or "nobody", lane.address or "", str(lane.epoch), instances, removable
+        )
     Console().print(table)
 
 
