@@ -35,7 +35,7 @@ class Watch:
         """Wait for a change and tell of it. Raises: StoreError."""
         try:
             change = await self.feed.next_change()
-        except StoreError:
+        except Exception:
             self.blind = True
             raise
         self.blind = False
@@ -53,5 +53,12 @@ class Watch:
             except StoreError as error:
                 self._metrics.loop_failed("change_feed")
                 log.warning("change_feed.unavailable", index=self.feed.index, feed=self.feed.kind, error=str(error))
-                await asyncio.sleep(self._pause_ms / 1_000)
-                self._pause_ms = min(_PAUSE_MAX_MS, self._pause_ms * 2)
+                await self._pause()
+            except Exception:
+                self._metrics.loop_failed("change_feed")
+                log.exception("change_feed.failed", index=self.feed.index, feed=self.feed.kind)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._pause_ms / 1_000)
+        self._pause_ms = min(_PAUSE_MAX_MS, self._pause_ms * 2)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from ..errors import OutcomeUnknown, StoreRejected, StoreUnavailable
@@ -440,8 +441,9 @@ class Committer:
 
     def _resolve_one(self, write: Write, document: StoredDocument | None) -> None:
         resident = write.resident
-        if document is None:
-            if not write.delete and resident.version is None:
+        found = None if document is None else _write_id_of(document)
+        if document is None or found is None:
+            if document is None and not write.delete and resident.version is None:
                 resident.side_writes = write.sides + resident.side_writes
                 self._again(write)
                 return
@@ -450,7 +452,6 @@ class Committer:
             self._changed.pop(resident, None)
             self._listener.gone(resident)
             return
-        found = codec.decode_document(document.source)[1].write_id
         if write.delete or found == resident.acknowledged_write_id or found in resident.attempted:
             resident.version = document.version
             resident.side_writes = write.sides + resident.side_writes
@@ -459,3 +460,12 @@ class Committer:
         self._release(write)
         resident.answers[:0] = write.answers
         self._listener.foreign(resident, document)
+
+
+def _write_id_of(document: StoredDocument) -> str | None:
+    """None for what is no instance's document: it is left alone, and the instance is no longer held."""
+    try:
+        return codec.decode_document(document.source)[1].write_id
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        log.error("lane.document_unreadable", index=document.index, id=document.id, error=str(error))
+        return None

@@ -21,6 +21,7 @@ from ..change_feed import SharedLooks
 from ..errors import StoreError
 from ..es.sequence_gap import documents_in_gap
 from ..ports import Checkpoint, StoredDocument
+from . import codec
 from .lane import Lane
 from .parts import LaneKeeper, Parts
 
@@ -68,6 +69,9 @@ class SafetyNet:
             except StoreError as error:
                 self._parts.metrics.loop_failed("safety_net")
                 log.warning("safety_net.pass_failed", error=str(error))
+            except Exception:
+                self._parts.metrics.loop_failed("safety_net")
+                log.exception("safety_net.pass_failed")
 
     async def pass_once(self) -> None:
         """Raises: StoreError; what was not looked at is looked at by the next pass."""
@@ -103,7 +107,13 @@ class SafetyNet:
         async for page in pages:
             for document in page:
                 written += 1
-                await self._look_at(lane, document)
+                try:
+                    await self._look_at(lane, document)
+                except StoreError:
+                    raise
+                except Exception:
+                    # The others are looked at all the same, and this one not again: the lane's writes will meet it.
+                    log.exception("safety_net.document_failed", lane=lane.name, id=document.id)
         log.info("safety_net.foreign_writes", lane=lane.name, above_seq_no=above_seq_no, documents=written)
 
     async def _look_at(self, lane: Lane, document: StoredDocument) -> None:
@@ -121,6 +131,8 @@ class SafetyNet:
         elif resident.changed or resident.in_flight or resident.version is None:
             return
         elif resident.version.seq_no < document.version.seq_no:
+            # What can't be read raises here, and memory keeps what it has.
+            codec.decode_document(document.source)
             lane.foreign(resident, document)
 
     async def _unknown(self, lane: Lane, document: StoredDocument) -> None:

@@ -230,6 +230,31 @@ def test_a_lane_whose_checkpoint_falls_or_whose_index_is_another_one_is_read_ane
     run_virtual(main())
 
 
+def test_what_cannot_be_read_is_left_alone_and_not_searched_for_again() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        store = Watched(cluster)
+        async with scheduler(store, settings=Settings(lanes=LaneSettings(lanes=1))) as s:
+            await until_owned(s, 1)
+            await s.define(ONE_STEP)
+            broken, whole = await s.start("one"), await s.start("one")
+            await asyncio.sleep(5)
+            write_as_another(cluster, LANE, broken.instance_id, steps="none")
+            write_as_another(cluster, LANE, whole.instance_id, space="elsewhere")
+            cluster.apply(Operation("index", LANE, "stray", b'{"kind":"instance","writer":"replica-z"}'))
+            await asyncio.sleep(60)
+            assert len(store.gaps) == 1
+            # The other instance's write was looked at all the same, and a claim of the broken one is answered.
+            async with asyncio.timeout(60):
+                claims = [steps for _ in range(2) for steps in await asyncio.gather(s.claim(), return_exceptions=True)]
+            (step,) = [step for steps in claims if isinstance(steps, list) for step in steps]
+            assert step.workflow_id == whole.instance_id
+            await s.complete(step)
+            assert documents_space(cluster, whole.instance_id) == "elsewhere"
+
+    run_virtual(main())
+
+
 def test_a_failed_gap_search_is_made_again() -> None:
     async def main() -> None:
         cluster = new_cluster()
