@@ -5,7 +5,7 @@ PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 V := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench-latency lock build clean format
+.PHONY: help setup check test demo bench bench-smoke bench-latency lock build clean format
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 ~\2/p' Makefile | awk -F'~' '{ printf "%-22s%s\n", $$1, $$2 }'
@@ -33,6 +33,12 @@ test: check  ## check, then everything else, with a real Elasticsearch that the 
 
 demo: setup  ## run the main job on real input and show it (KEEP=1 leaves it running)
 	@$(V)/python -m leasehold.core.app.demo $(if $(KEEP),--keep)
+
+bench: setup  ## measure everything, with charts, into bench/results/ (half an hour; QUICK=1: under a minute a scenario)
+	@$(V)/python -m leasehold.bench all --results bench/results $(if $(QUICK),--quick)
+
+bench-smoke: setup  ## run every benchmark very small, to see that nothing is lost or doubled (under a minute)
+	@$(V)/python -m leasehold.bench smoke
 
 bench-latency: setup  ## measure the time from a start to its claim
 	@$(V)/python -m leasehold.bench latency

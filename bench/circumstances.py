@@ -17,11 +17,18 @@ _GIT_WITHIN_S = 10
 
 
 def commit() -> str | None:
-    """The commit that runs, if this is a checkout; `+changes` follows where tracked files differ from it."""
+    """The commit that runs, if this is a checkout; `+changes` follows where tracked files differ from it.
+
+    The benchmark's own results do not count.
+    """
     head = _git("rev-parse", "HEAD")
     if head is None:
         return None
-    return f"{head}+changes" if _git("status", "--porcelain", "--untracked-files=no") else head
+    return (
+        f"{head}+changes"
+        if _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+        else head
+    )
 
 
 def versions() -> dict[str, str]:

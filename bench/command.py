@@ -3,111 +3,122 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Awaitable
-from datetime import UTC, datetime
-from math import inf
-from time import monotonic
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 from rich.console import Console
 
-from ..core.app.configuration import load_settings
 from ..core.errors import LeaseholdError
-from ..core.settings import Settings
 from ..ilm import IlmError
-from .circumstances import Usage, commit, machine, versions
 from .errors import BenchError
-from .ground import open_cluster
+from .measuring import measure, smoke
 from .report import Report, as_json
-from .scenario import Options, Run, Scenario, sayer
+from .results import keep
+from .scenario import Options, Scenario
 from .scenarios import SCENARIOS
 from .tables import print_report
 
 T = TypeVar("T")
 
-# Of the 50 s that a quick run may last, what is left for the way out.
-_QUICK_S = 45.0
-_SECRETS = ("api_key", "password")
+ALL = "all"
+SMOKE = "smoke"
+# Where standard output is no terminal that says how wide it is.
+_COLUMNS = 160
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
 def bench(
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help=f"One of: {', '.join(SCENARIOS)}.")],
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO",
+            help=f"One of: {', '.join(SCENARIOS)}; {ALL} for each in turn; {SMOKE} for all at once, very small, "
+            "to see whether anything goes wrong.",
+        ),
+    ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, within 50 s.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller, within 50 s a scenario.")] = False,
     rate: Annotated[list[float] | None, typer.Option(min=0.1, help="Starts per second; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Draws the arrival times.")] = 1,
+    results: Annotated[
+        Path | None, typer.Option(help="A folder that gets each report as JSON, and its charts as SVG.")
+    ] = None,
 ) -> None:
-    """Measure one scenario on an embedded Elasticsearch, or on the one that LEASEHOLD_ES_URL names.
+    """Measure on an embedded Elasticsearch, or on the one that LEASEHOLD_ES_URL names.
 
-    The exit code is 0 whenever it ran, also when a target is missed.
+    The exit code is 0 whenever it ran, also when a target is missed. `smoke` ends with 1 when something is wrong.
     """
-    chosen = SCENARIOS.get(scenario)
-    if chosen is None:
-        raise typer.BadParameter(f"there is no scenario {scenario!r}; allowed: {', '.join(SCENARIOS)}")
+    if scenario == SMOKE:
+        _smoke(seed, json=json)
+        return
     options = Options(quick=quick, seed=seed, rates=tuple(rate or ()))
+    failed = False
+    for chosen in _chosen(scenario):
+        report = _measured(chosen, options)
+        failed = failed or report is None
+        if report is None:
+            continue
+        if json:
+            sys.stdout.buffer.write(as_json(report))
+            sys.stdout.flush()
+        else:
+            print_report(report, _console())
+        if results is not None:
+            keep(report, results)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _chosen(name: str) -> list[Scenario]:
+    if name == ALL:
+        return list(SCENARIOS.values())
+    if name in SCENARIOS:
+        return [SCENARIOS[name]]
+    raise typer.BadParameter(f"there is no scenario {name!r}; allowed: {', '.join((*SCENARIOS, ALL, SMOKE))}")
+
+
+def _smoke(seed: int, *, json: bool) -> None:
+    """All scenarios, small. Ends with exit code 1 if anything is wrong."""
+    wrong = _run(smoke(SCENARIOS.values(), seed=seed))
+    if wrong is None:
+        raise typer.Exit(1)
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(wrong) + b"\n")
+        sys.stdout.flush()
+    for name, counts in wrong.items():
+        found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        if not json:
+            print(f"{name}: {f'WRONG: {found}' if found else 'correct'}")
+    if any(any(counts.values()) for counts in wrong.values()):
+        raise typer.Exit(1)
+
+
+def _measured(scenario: Scenario, options: Options) -> Report | None:
+    return _run(measure(scenario, options))
+
+
+def _run(work: Awaitable[T]) -> T | None:
+    """What came of it; None when it could not be done, which is said. A signal ends the whole command."""
     try:
-        report = asyncio.run(_interruptible(measure(chosen, options)))
+        return asyncio.run(_interruptible(work))
     except (BenchError, LeaseholdError, IlmError) as error:
         sys.stderr.write(f"bench: {error}\n")
-        raise typer.Exit(1) from None
+        return None
     except (asyncio.CancelledError, KeyboardInterrupt) as ended:
         sys.stderr.write("bench: ended by a signal; all that it started has ended\n")
         raise typer.Exit(130 if isinstance(ended, KeyboardInterrupt) else 143) from None
-    if json:
-        sys.stdout.buffer.write(as_json(report))
-        sys.stdout.flush()
-    else:
-        print_report(report, Console())
 
 
-async def measure(scenario: Scenario, options: Options) -> Report:
-    """Run a scenario on a cluster. Raises: BenchError; LeaseholdError; IlmError."""
-    settings = load_settings(environment=os.environ)
-    say = sayer(lambda line: print(line, file=sys.stderr, flush=True))
-    started_at, began_s = datetime.now(UTC), monotonic()
-    until_s = began_s + _QUICK_S if options.quick else inf
-    own = settings.store.urls != Settings().store.urls or "LEASEHOLD_ES_URL" in os.environ
-    usage = Usage()
-    async with open_cluster(settings.store, own=own) as ground:
-        say(f"Elasticsearch {ground.version} at {ground.settings.urls[0]}")
-        elasticsearch_before_s = await ground.cpu_s()
-        outcome = await scenario.run(Run(options, ground, settings, say, until_s))
-        elasticsearch_s = 0.0 if ground.embedded else await ground.cpu_s() - elasticsearch_before_s
-    return Report(
-        scenario=scenario.name,
-        question=scenario.question,
-        quick=options.quick,
-        started_at=started_at.isoformat(timespec="seconds"),
-        duration_s=round(monotonic() - began_s, 1),
-        correct=not any(outcome.wrong.values()),
-        wrong=outcome.wrong,
-        targets=outcome.targets,
-        figures=outcome.figures,
-        settings={**outcome.settings, "elasticsearch": ground.described, "scheduler": _shown(settings)},
-        commit=commit(),
-        versions={**versions(), "elasticsearch_server": ground.version},
-        machine={**machine(), **usage.since(elasticsearch_s)},
-        seed=options.seed,
-    )
-
-
-def _shown(settings: Settings) -> dict[str, Any]:
-    """The replica's settings without secrets; which addresses it had is no part of a figure."""
-    tables: dict[str, dict[str, Any]] = msgspec.to_builtins(settings)
-    return {
-        table: {
-            field: value for field, value in fields.items() if field not in (*_SECRETS, "urls", "username", "ca_certs")
-        }
-        for table, fields in tables.items()
-    }
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_COLUMNS)
 
 
 async def _interruptible(work: Awaitable[T]) -> T:

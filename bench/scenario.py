@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -12,13 +13,23 @@ from ..core.settings import Settings
 from .ground import Cluster
 from .report import Outcome
 
+P = TypeVar("P")
+
 
 class Options(Struct, frozen=True):
-    """What the command line asks for. `rates`, in starts per second, is empty unless given: a scenario has its own."""
+    """What the command line asks for. `rates`, in starts per second, is empty unless given: a scenario has its own.
+
+    `smoke` is smaller than `quick`: it looks for what is wrong, and measures nothing.
+    """
 
     quick: bool = False
+    smoke: bool = False
     seed: int = 1
     rates: tuple[float, ...] = ()
+
+    def choose(self, full: P, quick: P, smoke: P) -> P:
+        """The plan of the size that is asked for."""
+        return smoke if self.smoke else quick if self.quick else full
 
 
 class Run(Struct, frozen=True):

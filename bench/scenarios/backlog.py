@@ -60,6 +60,9 @@ QUICK = Plan(
 )
 
 
+SMOKE = Plan(((2_000, 10), (4_000, 100)), 2_000, True, slice=1_000, warm_up=1_000)
+
+
 class Backlog(Struct, frozen=True):
     """One backlog. `claims_per_s` is over all slices, without the pauses between them.
 
@@ -102,7 +105,7 @@ class _Slice(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """Each size on an installation of its own, one after the other."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     wrong: dict[str, int] = {}
     backlogs = []
     await _warm_up(run, plan)

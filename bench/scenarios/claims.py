@@ -65,6 +65,7 @@ _EXECUTORS = {100: 8, 10: 16, 1: 64}
 _ONE_OF_EACH = ((100, 50_000), (10, 50_000), (1, 20_000))
 FULL = Plan(_ONE_OF_EACH * 3, _EXECUTORS, 20_000, 45.0, 50_000, 45.0, 3)
 QUICK = Plan(((100, 8_000), (10, 5_000), (1, 2_000), (100, 8_000)), _EXECUTORS, 3_000, 4.0, 10_000, 5.0, 2)
+SMOKE = Plan(((100, 1_000), (10, 400), (1, 150)), _EXECUTORS, 300, 0.0, 2_000, 0.0, 1)
 # A round of a quick run on a busy machine, with all that belongs to it.
 _QUICK_ROUND_S = 7.0
 
@@ -80,7 +81,7 @@ class _Crew(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """Warm up, find the raw writer's best combination, then all rounds."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     tally = Tally((STEP,))
     lanes = f"{run.cluster.prefix}-lane-*"
     async with running_scheduler(run.cluster) as replica, bare_lane(run.cluster, "limit") as index:

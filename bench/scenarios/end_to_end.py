@@ -87,6 +87,7 @@ _FULL_ROUNDS = ((ONE, 40_000), (THREE, 20_000), (SINGLE, 10_000))
 FULL = Plan(_FULL_ROUNDS * 3, 10_000, 60.0)
 _QUICK_ROUNDS = ((ONE, 8_000), (THREE, 4_000), (SINGLE, 2_500))
 QUICK = Plan(_QUICK_ROUNDS * 2, 2_000, 8.0)
+SMOKE = Plan(((ONE, 1_000), (THREE, 400), (SINGLE, 200)), 100, 0.0)
 # A round of a quick run on a busy machine.
 _QUICK_ROUND_S = 6.0
 
@@ -114,7 +115,7 @@ class Round(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """Warm up, then all rounds, on one replica."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     tallies = {kind.steps: Tally(kind.steps) for kind in (ONE, THREE)}
     async with running_scheduler(run.cluster) as replica:
         await replica.put_definition(WORKFLOW, ONE_STEP)

@@ -57,6 +57,7 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(1_000_000, 10_000, 2_500, 5.0, 10.0, 10.0, 3, 60.0)
 QUICK = Plan(20_000, 3_000, 1_000, 1.5, 3.0, 3.0, 1, 8.0)
+SMOKE = Plan(4_000, 3_000, 1_000, 0.5, 1.5, 1.0, 1, 8.0)
 
 
 class Trial(Struct, frozen=True):
@@ -74,7 +75,7 @@ class Trial(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """SIGTERM, then SIGKILL, and again; a new replica takes the place of each that ended."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     work = await filled_lanes(
         run.cluster, plan.documents, work_of=lambda lane: Work(f"bench-lane-{lane}", f"bench-{lane}")
     )

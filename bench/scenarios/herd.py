@@ -47,6 +47,7 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan((1, 2, 4, 8), 50_000, (10, 50, 100, 250, 500, 1_000, 2_000), 5.0, 8.0, 15.0, 200_000, 2)
 QUICK = Plan((1, 4), 20_000, (1_000, 50, 250), 1.5, 2.0, 1.5, 20_000, 1)
+SMOKE = Plan((2,), 2_000, (250,), 0.3, 0.6, 0.2, 1_000, 1)
 # How long one number of replicas takes in a quick run at least; without that much time, fewer capacities are tried.
 _HERD_S = 14.0
 
@@ -67,7 +68,7 @@ class Herd(Struct, frozen=True):
 
 async def run(run: Run) -> Report:
     """Every number of replicas in turn; for each, ours and its peers in turn."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     async with peers.task_index(run.cluster, plan.documents) as tasks:
         await _warm_up(run, plan, tasks)
         herds = [await _herd(run, plan, tasks, replicas) for replicas in plan.replicas]

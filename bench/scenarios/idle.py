@@ -46,11 +46,12 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(100_000, 20.0, 20.0, 60.0)
 QUICK = Plan(100_000, 2.0, 3.0, 12.0)
+SMOKE = Plan(2_000, 0.2, 0.5, 1.5)
 
 
 async def run(run: Run) -> Outcome:
     """Fill the lanes, start a replica behind the proxy, and watch it do nothing."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     cluster, half = run.cluster, plan.sleepers // 2
     await sleeping_lanes(cluster, for_ever=plan.sleepers - half, timed=half, lead_s=_TOMORROW_S, span_s=3_600.0)
     run.say(f"{plan.sleepers} instances sleep")

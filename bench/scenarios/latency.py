@@ -74,6 +74,7 @@ class _Plan(Struct, frozen=True):
 
 _FULL = _Plan(6, 15.0, 5.0, 20.0, 10_000, 4)
 _QUICK = _Plan(3, 4.0, 1.5, 4.0, 1_500, 2)
+_SMOKE = _Plan(1, 1.5, 0.5, 0.0, 150, 1)
 # The warm-up comes in slices, so that a server that can't keep up with it lasts no longer than it should.
 _WARM_UP_LOAD_S = 1.0
 _WARM_UP_FLOOR_S = 0.3
@@ -90,7 +91,7 @@ class _Crew(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """All rates in turn, on one replica."""
-    plan = _QUICK if run.options.quick else _FULL
+    plan = run.options.choose(_FULL, _QUICK, _SMOKE)
     peaks = Tally((STEP,))
     async with running_scheduler(run.cluster) as replica, bare_lane(run.cluster, "floor") as index:
         await replica.put_definition(WORKFLOW, ONE_STEP)
@@ -125,7 +126,7 @@ async def _peak(run: Run, plan: _Plan, replica: Scheduler, tally: Tally) -> floa
 
 
 def _rates(run: Run, peak: float) -> tuple[float, ...]:
-    return (*(QUICK_RATES_PER_S if run.options.quick else RATES_PER_S), peak / 2)
+    return (*run.options.choose(RATES_PER_S, QUICK_RATES_PER_S, QUICK_RATES_PER_S), peak / 2)
 
 
 @asynccontextmanager

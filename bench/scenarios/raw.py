@@ -42,6 +42,7 @@ _LIKELY = ((1_000, 4), (1_000, 2), (500, 4), (500, 2), (2_000, 2))
 _OTHERS = ((2_000, 4), (250, 4), (250, 2), (1_000, 1), (500, 1), (500, 8), (250, 8))
 FULL = Plan(50_000, 60.0, (*_LIKELY, *_OTHERS), 8)
 QUICK = Plan(20_000, 18.0, _LIKELY, 5)
+SMOKE = Plan(4_000, 0.0, ((1_000, 2), (500, 2)), 1)
 # A pass on a busy machine.
 _PASS_S = 3.0
 # Speeds are compared over as many passes: one alone may have met a merge or somebody else's work.
@@ -64,7 +65,7 @@ class RawPass(Struct, frozen=True):
 
 async def run(run: Run) -> Outcome:
     """Sweep the combinations, then repeat the best one."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     async with bare_lane(run.cluster, "raw") as index:
         setup = RawWriterSetup(run.cluster.address, index, plan.documents, run.options.seed)
         async with hired("raw-writer", setup) as writer:

@@ -41,11 +41,12 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(100_000, 60.0, 45.0)
 QUICK = Plan(16_667, 10.0, 12.0)
+SMOKE = Plan(1_000, 2.0, 4.0)
 
 
 async def run(run: Run) -> Outcome:
     """Fill the lanes, start a replica, claim what becomes ready."""
-    plan = QUICK if run.options.quick else FULL
+    plan = run.options.choose(FULL, QUICK, SMOKE)
     tally = Tally((STEP,))
     tally.seeded(plan.timers)
     run.say(f"{plan.timers} timers, due over {plan.span_s:.0f} s")

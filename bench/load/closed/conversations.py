@@ -45,13 +45,17 @@ def converse(
 
 
 class _Talk:
-    """One conversation, its connection, and how long the answer that is arriving will be (0: not known yet)."""
+    """One conversation, its connection, and how long the answer that is arriving will be (0: not known yet).
 
-    __slots__ = ("connection", "conversation", "expected", "received", "sent_ns")
+    `asking`: a request is under way, so what happens to the connection concerns the conversation.
+    """
+
+    __slots__ = ("asking", "connection", "conversation", "expected", "received", "sent_ns")
 
     def __init__(self, conversation: Conversation) -> None:
         self.conversation = conversation
         self.connection: socket.socket | None = None
+        self.asking = False
         self.received = b""
         self.expected = 0
         self.sent_ns = 0
@@ -103,6 +107,7 @@ class _Room:
                 assert talk.connection is not None
                 talk.sent_ns = monotonic_ns()
                 talk.connection.sendall(said)
+                talk.asking = True
                 return
             except OSError as error:
                 self._hang_up(talk)
@@ -124,11 +129,14 @@ class _Room:
         if talk.expected and len(received) >= talk.expected:
             arrived_ns = monotonic_ns()
             body = received[received.index(_HEAD_END) + len(_HEAD_END) :]
-            talk.received, talk.expected = b"", 0
+            talk.received, talk.expected, talk.asking = b"", 0, False
             self._go_on(talk, Answer(int(received[9:12]), body, talk.sent_ns, arrived_ns))
 
     def _lose(self, talk: _Talk) -> None:
         self._hang_up(talk)
+        if not talk.asking:
+            return
+        talk.asking = False
         try:
             self._say(talk, talk.conversation.throw(ConnectionLost("the server closed the connection")))
         except StopIteration:

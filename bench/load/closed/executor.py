@@ -58,8 +58,7 @@ class Executor:
         self._held: list[_Step] = []
         most = "" if setup.single else f"&max={setup.max_steps}"
         target = f"?capability={setup.capability}&lease={setup.lease_ms}ms&wait={setup.wait_ms}ms{most}"
-        headers = () if setup.tenant is None else (f"X-Leasehold-Tenant: {setup.tenant}",)
-        self._claim = setup.scheduler.request("POST", f"/_workflows/_steps/_claim{target}", headers=headers)
+        self._claim = setup.scheduler.request("POST", f"/_workflows/_steps/_claim{target}", headers=_headers(setup))
 
     def perform(self, order: Execute | CompleteAll) -> Executed | Completed:
         return self._execute(order) if isinstance(order, Execute) else self._complete_all(order)
@@ -176,6 +175,7 @@ class _Reporting:
 
     def __init__(self, setup: ExecutorSetup) -> None:
         self._address = setup.scheduler
+        self._headers = _headers(setup)
         self._single = setup.single
         self.completed = 0
         self.completed_ns = 0
@@ -205,6 +205,12 @@ class _Reporting:
 
     def _request(self, steps: list[_Step]) -> bytes:
         if self._single:
-            return self._address.request("POST", f"/_workflows/_steps/{steps[0].step_id}/_complete", _COMPLETION)
-        reports = b",".join(_REPORT % step.step_id.encode() for step in steps)
-        return self._address.request("POST", "/_workflows/_steps/_bulk", b'{"reports":[%b]}' % reports)
+            target, body = f"/_workflows/_steps/{steps[0].step_id}/_complete", _COMPLETION
+        else:
+            reports = b",".join(_REPORT % step.step_id.encode() for step in steps)
+            target, body = "/_workflows/_steps/_bulk", b'{"reports":[%b]}' % reports
+        return self._address.request("POST", target, body, headers=self._headers)
+
+
+def _headers(setup: ExecutorSetup) -> tuple[str, ...]:
+    return () if setup.tenant is None else (f"X-Leasehold-Tenant: {setup.tenant}",)

@@ -45,7 +45,8 @@ class Started(Struct, frozen=True):
 class ExecutorSetup(Struct, frozen=True):
     """So many executors, each on a connection, that claim up to `max_steps` at a time, and complete if `completing`.
 
-    With `single`, one request for each operation: a claim without `max`, and a completion of its own.
+    With `single`, one request for each operation: a claim without `max`, and a completion of its own. `tenant` is whose
+    executors they are (`*`: everybody's), unless the server's default.
     """
 
     scheduler: Address

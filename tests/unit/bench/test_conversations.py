@@ -14,7 +14,7 @@ from leasehold.bench.load.closed import Conversation, converse
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the path; `/lost` closes the connection instead, `/none` is a 204, `/never` is not answered."""
+    """Answers with the path; `/lost` closes the connection instead, `/last` afterwards, `/none` is a 204, `/never` is not answered."""
 
     protocol_version = "HTTP/1.1"
 
@@ -23,6 +23,7 @@ class Echo(BaseHTTPRequestHandler):
         if self.path == "/lost":
             self.close_connection = True
             return
+        self.close_connection = self.path == "/last"
         if self.path == "/never":
             self.rfile.read(1)
             return
@@ -92,6 +93,19 @@ def test_a_lost_connection_is_told_where_the_conversation_waits_and_made_anew() 
     with echo() as server:
         converse(server, [conversation(server)], until_s=monotonic() + 30)
     assert heard == [b"/again"]
+
+
+def test_a_connection_that_is_closed_while_the_conversation_pauses_is_made_anew() -> None:
+    heard = []
+
+    def conversation(server: Address) -> Conversation:
+        heard.append((yield server.request("POST", "/last")).body)
+        yield 0.05
+        heard.append((yield server.request("POST", "/again")).body)
+
+    with echo() as server:
+        converse(server, [conversation(server)], until_s=monotonic() + 30)
+    assert heard == [b"/last", b"/again"]
 
 
 def test_what_waits_when_it_is_enough_is_closed() -> None:
