@@ -132,6 +132,19 @@ async def test_a_lost_index_comes_back_and_a_lane_that_is_no_longer_listed_does_
     assert (again.created, again.lanes) == ((names.keys,), ("01",))
 
 
+async def test_a_start_creates_no_index_of_a_lane_that_is_on_its_way_out(
+    store: ElasticsearchStore, names: IndexNames
+) -> None:
+    await bootstrap(store.request, names, lanes=LANES)
+    registry = b'{"kind":"lanes","lanes":["00","01"],"leaving":{"01":{"state":"removing","since_ms":1}},"next":2}'
+    await store.bulk([put_line("lanes"), registry], index=names.control)
+    await store.delete_index(names.lane("01"))
+
+    again = await bootstrap(store.request, names, lanes=LANES)
+
+    assert (again.lanes, again.created) == (("00",), ())
+
+
 async def test_a_newer_release_adds_its_fields_in_place(store: ElasticsearchStore, names: IndexNames) -> None:
     lane = names.lane("00")
     newer = with_new_field(CURRENT)
