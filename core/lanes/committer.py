@@ -31,9 +31,8 @@ from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store, StoredDocument
 from ..settings import CommitSettings, LimitSettings
 from . import codec
-from .codec import OutboxEntry
 from .own_writes import OwnWrites
-from .resident import Answer, Resident
+from .resident import Answer, Named, Resident
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +47,7 @@ class CommitListener(Protocol):
     def flushing(self) -> None:
         """A bulk is about to be cut: what can still join it is to happen now."""
 
-    def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
+    def acknowledged(self, resident: Resident, named: Named) -> None:
         """A write of the instance stands, and with it the outbox records that it named: they may be delivered."""
 
     def gone(self, resident: Resident) -> None:
@@ -78,7 +77,7 @@ class Write:
     delete: bool = False
     answers: Sequence[Answer] = ()
     sides: tuple[tuple[str, bytes], ...] = ()
-    named: Sequence[tuple[str, OutboxEntry]] = ()
+    named: Named = ()
 
 
 class Committer:
@@ -259,7 +258,7 @@ class Committer:
             held=resident.written_held,
             log_parts=resident.log_parts,
             log=resident.log,
-            outbox=[encoded for _, encoded in resident.outbox.values()] if resident.outbox else (),
+            outbox=[record.encoded for record in resident.outbox.values()] if resident.outbox else (),
         )
 
     def _deletion(self, resident: Resident) -> Write | None:

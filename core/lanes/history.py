@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -24,7 +23,7 @@ from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from ..settings import HistorySettings
 from .codec import OutboxEntry
-from .resident import Resident
+from .resident import Named, Resident
 
 log = structlog.get_logger(__name__)
 
@@ -89,13 +88,13 @@ class History:
         """The concrete index for a new record of that kind."""
         return self._write_indices[kind]
 
-    def deliver(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
+    def deliver(self, resident: Resident, named: Named) -> None:
         """Send the records that an acknowledged document names, as far as they are not on their way yet."""
-        for row_id, entry in named:
-            current = resident.outbox.get(row_id)
-            if current is not None and current[0] is entry and (resident, row_id) not in self._on_the_way:
-                self._on_the_way.add((resident, row_id))
-                self._waiting.append(Record(resident, row_id, entry))
+        outbox, on_the_way = resident.outbox, self._on_the_way
+        for row_id, record in named:
+            if outbox.get(row_id) is record and (resident, row_id) not in on_the_way:
+                on_the_way.add((resident, row_id))
+                self._waiting.append(Record(resident, row_id, record.entry))
         if self._waiting:
             self._wanted.set()
 
@@ -262,7 +261,8 @@ class History:
 
     def _rename(self, record: Record, index: str) -> None:
         resident, row_id = record.resident, record.row_id
-        row = resident.rows.get(row_id)
+        known = resident.outbox.get(row_id)
+        row = None if known is None else known.row
         entry = OutboxEntry(record.entry.kind, index, record.entry.record, record.entry.part, record.entry.count)
         resident.put_outbox(row_id, entry, row)
         self._on_the_way.discard((resident, row_id))

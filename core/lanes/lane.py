@@ -43,7 +43,7 @@ from .committer import Committer
 from .parts import LaneKeeper, Parts
 from .ready_queue import ReadyStep
 from .residency import Residency
-from .resident import Answer, Resident
+from .resident import Answer, Named, Resident
 from .tickets import Ticket
 from .windows import Windows
 
@@ -244,7 +244,7 @@ class Lane:
     def flushing(self) -> None:
         self._keeper.match()
 
-    def acknowledged(self, resident: Resident, named: Sequence[tuple[str, OutboxEntry]]) -> None:
+    def acknowledged(self, resident: Resident, named: Named) -> None:
         if named and not self.leaving:
             self._history.deliver(resident, named)
         self.residency.consider(resident)
@@ -286,8 +286,7 @@ class Lane:
         elif type(effect) is AttemptEnded:
             self._record_attempt(resident, effect)
         elif type(effect) is LeaseEnded:
-            resident.leases.pop(effect.path, None)
-            resident.progress.pop(effect.path, None)
+            resident.lease_ended(effect.path)
         elif type(effect) is ReadyEnded:
             step = resident.ready.pop(effect.path, None)
             if step is not None:
@@ -306,8 +305,7 @@ class Lane:
 
     def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
         record = effect.record
-        resident.leases.pop(record.path, None)
-        resident.progress.pop(record.path, None)
+        resident.lease_ended(record.path)
         row_id = f"{resident.id}:{record.path}:{record.attempt}"
         entry = OutboxEntry("step", self._history.index("step"), record)
         row = step_row(resident.instance, record, self.input_of(resident, record.path), effect.output)
@@ -330,9 +328,9 @@ class Lane:
 
     def row(self, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
         """The body of an outbox record, built again where memory no longer holds it."""
-        row = resident.rows.get(row_id)
-        if row is not None:
-            return row
+        known = resident.outbox.get(row_id)
+        if known is not None and known.row is not None:
+            return known.row
         if entry.kind == "instance":
             return instance_row(resident.instance, resident.log, resident.log_parts)
         if entry.kind == "events":
@@ -346,11 +344,10 @@ class Lane:
     def confirm(self, resident: Resident, row_id: str) -> None:
         """A record stands in history: it leaves the outbox with the next write."""
         taken = resident.outbox.pop(row_id, None)
-        resident.rows.pop(row_id, None)
         if taken is None:
             return
-        if taken[0].kind == "events":
-            resident.drop_log_part(taken[0].count)
+        if taken.entry.kind == "events":
+            resident.drop_log_part(taken.entry.count)
         if not resident.outbox:
             if resident.finished:
                 self._history.finished(resident)

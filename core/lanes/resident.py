@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from msgspec import Struct
 
 from ...definitions.plan import Plan
 from ..machine.state import FINAL_INSTANCE, Instance
@@ -14,6 +17,18 @@ from .tickets import Ticket
 
 Answer = tuple[Ticket, int, Any]
 
+
+class Outgoing(Struct, gc=False, eq=False):
+    """A history record in the outbox: its entry, the entry as the document holds it, and its body if known."""
+
+    entry: OutboxEntry
+    encoded: bytes
+    row: bytes | None
+
+
+Named = Sequence[tuple[str, Outgoing]]
+"""The outbox as a document names it: record ids, and what stood there then."""
+
 LOG_PART_BYTES = 16_384
 # Above every sequence number.
 UNWRITTEN = 2**62
@@ -24,8 +39,7 @@ class Resident:
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
     `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
-    `rows` holds the bodies of outbox records, as far as this process has them. `written_held` is the `held` of the last
-    document written.
+    `written_held` is the `held` of the last document written.
     """
 
     __slots__ = (
@@ -48,7 +62,6 @@ class Resident:
         "plan",
         "progress",
         "ready",
-        "rows",
         "side_writes",
         "version",
         "wake_at_ms",
@@ -71,13 +84,12 @@ class Resident:
         self.log: list[bytes] = []
         self.log_bytes = 0
         self.log_parts = 0
-        self.outbox: dict[str, tuple[OutboxEntry, bytes]] = {}
-        self.rows: dict[str, bytes] = {}
+        self.outbox: dict[str, Outgoing] = {}
         self.side_writes: tuple[tuple[str, bytes], ...] = ()
         self.ready: dict[str, ReadyStep] = {}
         self.inputs: dict[str, Any] = {}
         self.leases: dict[str, int] = {}
-        self.progress: dict[str, tuple[float | None, str | None]] = {}
+        self.progress: dict[str, tuple[float | None, str | None]] | None = None
         self.wake_at_ms = 0
         self.written_held = False
 
@@ -111,15 +123,25 @@ class Resident:
     def finished(self) -> bool:
         return self.instance.status in FINAL_INSTANCE
 
+    def report_progress(self, path: str, percent: float | None, message: str | None) -> None:
+        """What an executor says of its attempt: it is shown, and never stored."""
+        if self.progress is None:
+            self.progress = {}
+        self.progress[path] = (percent, message)
+
+    def lease_ended(self, path: str) -> None:
+        """Nobody holds the step any more."""
+        self.leases.pop(path, None)
+        if self.progress is not None:
+            self.progress.pop(path, None)
+
     def put_outbox(self, row_id: str, entry: OutboxEntry, row: bytes | None) -> None:
         """A history record joins the outbox; `row` is its body where it is known already."""
-        self.outbox[row_id] = (entry, codec.encode_json(entry))
-        if row is not None:
-            self.rows[row_id] = row
+        self.outbox[row_id] = Outgoing(entry, codec.encode_json(entry), row)
 
-    def named_records(self) -> list[tuple[str, OutboxEntry]]:
+    def named_records(self) -> Named:
         """The records that a document written now names."""
-        return [(row_id, entry) for row_id, (entry, _) in self.outbox.items()]
+        return tuple(self.outbox.items())
 
     def append_log(self, entry: bytes) -> None:
         self.log.append(entry)
@@ -127,7 +149,9 @@ class Resident:
 
     def log_part_due(self) -> bool:
         """Whether the log is long enough for a part of it to leave, and none is on its way."""
-        return self.log_bytes > LOG_PART_BYTES and not any(entry.kind == "events" for entry, _ in self.outbox.values())
+        return self.log_bytes > LOG_PART_BYTES and not any(
+            record.entry.kind == "events" for record in self.outbox.values()
+        )
 
     def drop_log_part(self, count: int) -> None:
         """A part was confirmed in history: its entries leave the document with the next write."""

@@ -171,7 +171,7 @@ class Reports:
             raise Unavailable(f"lane {lane.name} may have another owner by now")
         answer = HeartbeatAnswer(lane.renew(resident, name.path))
         if body.progress is not None or body.message is not None:
-            resident.progress[name.path] = (body.progress, body.message)
+            resident.report_progress(name.path, body.progress, body.message)
         if body.checkpoint is None and body.usage is None:
             ticket.settle(slot, answer)
             return
