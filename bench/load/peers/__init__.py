@@ -10,7 +10,6 @@ just the fields that are needed. What a claim takes is therefore Elasticsearch's
 
 from .claimers import Poller
 from .poll_orders import Cycle, Kind, Poll, Polled, PollerSetup, SeededTasks, SeedTasks, TaskSeederSetup
-from .task_seeder import TaskSeeder
 
 __all__ = [
     "Cycle",
@@ -21,6 +20,5 @@ __all__ = [
     "PollerSetup",
     "SeedTasks",
     "SeededTasks",
-    "TaskSeeder",
     "TaskSeederSetup",
 ]

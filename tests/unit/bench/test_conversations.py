@@ -14,7 +14,10 @@ from leasehold.bench.load.closed import Conversation, converse
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the path; `/lost` closes the connection instead, `/last` afterwards, `/none` is a 204, `/never` is not answered."""
+    """Answers with the path.
+
+    `/lost` closes the connection instead, `/last` afterwards; `/none` is a 204, `/never` is not answered.
+    """
 
     protocol_version = "HTTP/1.1"
 

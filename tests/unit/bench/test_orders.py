@@ -20,7 +20,7 @@ from leasehold.bench.load.orders import (
     StarterSetup,
     Starts,
 )
-from leasehold.bench.load.roles import ROLES
+from leasehold.bench.load.roles import ROLES, role_class
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,9 @@ def test_an_order_or_answer_is_read_as_it_was_written(sent: Any) -> None:
 
 @pytest.mark.parametrize("order", [Prepare(500, 2), Pass(17)])
 def test_a_role_with_several_orders_tells_them_apart(order: Any) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(order), type=ROLES["raw-writer"][2]) == order
+    assert msgspec.json.decode(msgspec.json.encode(order), type=ROLES["raw-writer"][3]) == order
+
+
+@pytest.mark.parametrize("name", sorted(ROLES))
+def test_every_role_has_a_class_that_takes_orders(name: str) -> None:
+    assert callable(vars(role_class(name))["perform"])
