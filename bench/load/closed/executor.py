@@ -65,7 +65,7 @@ class Executor:
 
     def _execute(self, order: Execute) -> Executed:
         reporting = _Reporting(self._setup)
-        run = _Executing(self._setup, self._claim, order.steps, reporting)
+        run = _Executing(self._setup, self._claim, order, reporting)
         cpu_ns, began_ns = process_time_ns(), monotonic_ns()
         conversations = [run.conversation() for _ in range(self._setup.connections)]
         until_s = monotonic() + order.within_s
@@ -105,10 +105,11 @@ class Executor:
 class _Executing:
     """One order under way. Answers are decoded at once, since their leases are what is completed next."""
 
-    def __init__(self, setup: ExecutorSetup, claim: bytes, steps: int, reporting: _Reporting) -> None:
+    def __init__(self, setup: ExecutorSetup, claim: bytes, order: Execute, reporting: _Reporting) -> None:
         self._setup = setup
         self._claim = claim
-        self._left = steps
+        self._left = order.steps
+        self._leaving = order.sit_out
         self._reporting = reporting
         self.steps: list[list[_Step]] = []
         self.claimed_ns = 0
@@ -150,6 +151,8 @@ class _Executing:
                 yield _PAUSE_S
             elif steps and self._setup.completing:
                 yield from self._reporting.completion(steps)
+            elif not steps and self._leaving:
+                return
 
     def _read(self, answer: Answer) -> list[_Step] | None:
         """The steps that a claim brought; None when it failed."""

@@ -64,6 +64,7 @@ class Execute(Struct, frozen=True, tag=True):
     """Claim (and complete) until so many steps were; no longer than `within_s`.
 
     With `sit_out` the claims that wait by then are answered too: where more is ready, hanging up would lose it to us.
+    An executor that gets nothing in its time leaves then: others have claimed the rest.
     """
 
     steps: int
