@@ -5,8 +5,8 @@ accepted as a whole; then the lane's global checkpoint is awaited, so everything
 a refresh makes it visible, and only then is the lane read. Leases that an older epoch wrote after the fence were never
 answered and are revoked; every other live lease gets its full time anew, by this owner's own clock.
 
-What is read is what an owner has to hold (`held`) and what came after the fence, so a take-over costs what is under
-way and not what waits. The rest comes in as it is needed (`residency`).
+What is read is what an owner has to hold, so a take-over costs what is under way and not what waits. The rest comes in
+as it is needed (`residency`), and what an earlier owner writes after the refresh is found by the `safety_net`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import asyncio
 import structlog
 
 from ..errors import StoreError, Unavailable
+from ..es.held_instances import held_documents
 from ..es.lines import fence_lines
 from ..es.ready_lines import lines_of, ready_lines_body
-from ..es.scan import documents_above, held_documents
 from ..ports import Version
 from .lane import Lane
 
@@ -41,8 +41,6 @@ async def take_over(lane: Lane) -> None:
     await store.refresh(lane.index)
     lines = await _find_lines(lane)
     async for page in held_documents(store, lane.index):
-        await lane.residency.bring_in(page)
-    async for page in documents_above(store, lane.index, fence.seq_no):
         await lane.residency.bring_in(page)
     log.info("lane.taken", lane=lane.name, epoch=lane.epoch, held=len(lane.residents), lines=lines)
 

@@ -9,10 +9,10 @@ import pytest
 from leasehold.core.errors import StoreRejected
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
 from leasehold.core.es.finished import finished_body, finished_instance_body
-from leasehold.core.es.lines import create_line, fence_lines, index_line
+from leasehold.core.es.held_instances import held_documents
+from leasehold.core.es.lines import create_line, fence_lines
 from leasehold.core.es.ready_lines import lines_of, ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
-from leasehold.core.es.scan import documents_above, held_documents
 from leasehold.core.es.sequence_gap import sequence_gap_body
 from leasehold.core.ports import Store, StoredDocument
 
@@ -59,15 +59,6 @@ async def test_a_scan_of_an_empty_lane_brings_nothing(ground: Ground) -> None:
     index = await ground.make_index(LANE_FIELDS)
 
     assert [page async for page in held_documents(ground.store, index)] == []
-
-
-async def test_a_scan_above_a_sequence_number_brings_what_came_later(store: Store, lane: str) -> None:
-    await store.bulk([index_line("b", 1, 1), b'{"kind":"instance"}'], index=lane)
-    await store.refresh(lane)
-
-    pages = [page async for page in documents_above(store, lane, 3, page_size=1)]
-
-    assert [ids(page) for page in pages] == [["e"], ["b"]]
 
 
 async def test_ready_steps_come_by_rank_for_one_tenant_and_capability(store: Store, lane: str) -> None:

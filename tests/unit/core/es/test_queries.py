@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
 from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.held_instances import held_body
 from leasehold.core.es.lane_count import lane_count_body
 from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
-from leasehold.core.es.scan import scan_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
 
 
-def test_a_scan_for_held_instances_reads_in_the_shards_own_order() -> None:
-    assert scan_body("P", above_seq_no=None, after=None, size=500) == {
+def test_held_instances_are_read_in_the_shards_own_order_and_the_next_page_goes_on_after_a_hit() -> None:
+    assert held_body("P", after=(9,), size=500) == {
         "pit": {"id": "P", "keep_alive": "60000ms"},
         "query": {"bool": {"filter": [{"term": {"kind": "instance"}}, {"term": {"held": True}}]}},
         "sort": ["_shard_doc"],
         "size": 500,
         "seq_no_primary_term": True,
         "track_total_hits": False,
-    }
-
-
-def test_a_scan_above_a_sequence_number_reads_in_that_order_and_goes_on_after_a_hit() -> None:
-    assert scan_body("P", above_seq_no=7, after=(9, 3), size=2) == {
-        "pit": {"id": "P", "keep_alive": "60000ms"},
-        "query": {"bool": {"filter": [{"term": {"kind": "instance"}}, {"range": {"_seq_no": {"gt": 7}}}]}},
-        "sort": ["_seq_no"],
-        "size": 2,
-        "seq_no_primary_term": True,
-        "track_total_hits": False,
-        "search_after": [9, 3],
+        "search_after": [9],
     }
 
 
