@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
-from aiohttp import web
 from prometheus_client import ProcessCollector
 
 from ... import __version__
@@ -27,8 +26,9 @@ from ..replica import Replica, open_replica
 from ..settings import ServerSettings, Settings
 from .authentication import check_exposure
 from .collector import rare_collections
+from .http1 import Listener
 from .peers import HttpPeers, http_peers
-from .web.server import HttpServer, HttpSurface
+from .web.server import HttpSurface, refusal
 from .web.surface import Surface
 
 log = structlog.get_logger(__name__)
@@ -83,22 +83,17 @@ async def answering(
 ) -> AsyncIterator[Surface]:
     """Answer HTTP on bound sockets while the context lasts; then hand the lanes over and stop orderly."""
     surface = Surface(replica, settings.limits, metrics)
-    server = HttpServer(HttpSurface(surface, version=__version__))
-    runner = web.ServerRunner(server, shutdown_timeout=_ANSWER_WITHIN_S)
-    await runner.setup()
-    sites = [web.SockSite(runner, sock, backlog=_BACKLOG) for sock in socks]
-    for site in sites:
-        await site.start()
+    listener = Listener(HttpSurface(surface, version=__version__), refusal)
+    await listener.start(*socks, backlog=_BACKLOG)
     try:
         yield surface
     finally:
-        for site in sites:
-            await site.stop()
+        listener.stop_accepting()
         surface.stopping = True
         # First of all: a request that hangs must not keep the lanes from their next owner.
         await replica.leave()
         surface.stop()
-        await runner.cleanup()
+        await listener.finish(_ANSWER_WITHIN_S)
         await surface.settle()
 
 

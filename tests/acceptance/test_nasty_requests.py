@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from leasehold.claim.wire import ClaimedStep, StartAnswer
-from leasehold.core.app.web.server import ProblemProtocol
+from leasehold.core.app.http1.connection import Connection
 
 from tests.kit.answering import (
     Answer,
@@ -305,7 +305,7 @@ async def test_a_client_that_leaves_just_before_its_answer_gives_its_lease_back(
 
         async def claim_and_lose_the_client(*arguments: Any, **options: Any) -> list[ClaimedStep]:
             steps = await granted(*arguments, **options)
-            connection_from(client_port).transport.abort()
+            connection_from(client_port).abort()
             return steps
 
         with monkeypatch.context() as patched:
@@ -318,6 +318,6 @@ async def test_a_client_that_leaves_just_before_its_answer_gives_its_lease_back(
 
 
 def connection_from(client_port: int) -> Any:
-    """The server's end of a connection, which aiohttp keeps to itself."""
-    connections = (found for found in gc.get_objects() if isinstance(found, ProblemProtocol) and found.peername)
-    return next(found for found in connections if found.peername and found.peername[1:2] == (client_port,))
+    """The server's end of a connection, which it keeps to itself."""
+    transports = (found._transport for found in gc.get_objects() if isinstance(found, Connection))
+    return next(found for found in transports if found and found.get_extra_info("peername")[1] == client_port)

@@ -8,8 +8,8 @@ answers a `Reply`. Operations know no HTTP beyond status numbers.
 Anything that can be wrong is raised as a `LeaseholdError` and becomes a problem document in one place. 400 means that
 the request does not have the form that the OpenAPI document gives; 422 that it has, and can't be done as it stands.
 
-A claim may wait. If its client leaves, aiohttp cancels the request's task, and with it `Replica.claim`, which gives
-back what it was about to grant. If the client leaves between the grant and the answer, writing the answer fails here,
-and `Reply.undelivered` gives the leases back. What is lost beyond the socket's buffer is left to the leases' own end,
-or to the client's repeat under the same `request_id`.
+A claim may wait. If its client leaves, its connection cancels the request's task, and with it `Replica.claim`, which
+gives back what it was about to grant. If the client leaves between the grant and the answer, nothing can be written, and
+`Reply.undelivered` gives the leases back. What is lost beyond the socket's buffer is left to the leases' own end, or to
+the client's repeat under the same `request_id`.
 """

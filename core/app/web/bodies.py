@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
 from ....claim.wire import Violation
 from ...errors import PayloadTooLarge
+from ..http1 import BodyBroken, BodyTooLarge, Request
 from ..problems import RequestProblem, refuse
 from ..words import did_you_mean, listed, nearest, shown
 from .strict import strict
@@ -35,27 +35,31 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`(?: - at `(\$[^`]*)`)?\Z", re
 _AT = re.compile(r" - at `(\$[^`]*)`\Z")
 
 
-async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
-    """The whole body.
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body, unpacked.
 
     Raises: PayloadTooLarge once it is known to have more than `limit_bytes`; RequestProblem (400) when the connection
-    delivers no valid body, (408) when it takes longer than READ_TIMEOUT_S.
+    delivers no valid body, (408) when it takes longer than READ_TIMEOUT_S, (415) for a packing that is not known here.
     """
-    content = request.content
-    if not content.is_eof() or request.headers.get("Expect"):
-        await _announce(request, limit_bytes)
+    if not request.body_arrived or "Expect" in request.headers:
+        _announce(request, limit_bytes)
     try:
-        if content.is_eof() and content.total_bytes <= limit_bytes:
-            return await _rest(request, limit_bytes)
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            return await _rest(request, limit_bytes)
+        if request.body_arrived:
+            raw = await request.body(limit_bytes)
+        else:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                raw = await request.body(limit_bytes)
     except TimeoutError:
         raise refuse("request-timeout", f"the body was not complete after {READ_TIMEOUT_S:.0f} seconds") from None
-    except (HttpProcessingError, web.RequestPayloadError) as error:
+    except BodyTooLarge as error:
+        raise PayloadTooLarge("the request's body", error.size_bytes, limit_bytes) from None
+    except BodyBroken as error:
         raise refuse("invalid-request", f"the body can't be read: {shown(str(error))}") from None
+    packing = request.headers.get("Content-Encoding")
+    return raw if packing is None else _unpacked(raw, packing, limit_bytes)
 
 
-async def _announce(request: web.BaseRequest, limit_bytes: int) -> None:
+def _announce(request: Request, limit_bytes: int) -> None:
     """Refuse a body by its announced length, or ask for it where the client waits for that."""
     length = request.content_length
     if length is not None and length > limit_bytes:
@@ -65,25 +69,28 @@ async def _announce(request: web.BaseRequest, limit_bytes: int) -> None:
         return
     if expected.lower() != "100-continue":
         raise refuse("expectation-failed", f"Expect is {shown(expected)}; allowed: 100-continue")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # what follows is the first byte of the answer proper
+    request.ask_for_body()
 
 
-async def _rest(request: web.BaseRequest, limit_bytes: int) -> bytes:
-    chunk = await request.content.readany()
-    if not chunk or (request.content.at_eof() and len(chunk) <= limit_bytes):
-        return chunk
-    chunks, size = [chunk], len(chunk)
-    while chunk and size <= limit_bytes:
-        chunk = await request.content.readany()
-        chunks.append(chunk)
-        size += len(chunk)
-    if size > limit_bytes:
-        raise PayloadTooLarge("the request's body", size, limit_bytes)
-    return b"".join(chunks)
+def _unpacked(raw: bytes, packing: str, limit_bytes: int) -> bytes:
+    """No more than the limit is ever unpacked."""
+    if packing.lower() == "identity":
+        return raw
+    if packing.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise refuse("unsupported-media-type", f"Content-Encoding is {shown(packing)}; allowed: gzip or deflate")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # tells gzip from deflate by itself
+    try:
+        body = unpacker.decompress(raw, limit_bytes + 1)
+    except zlib.error as error:
+        raise refuse("invalid-request", f"the body can't be unpacked: {error}") from None
+    if len(body) > limit_bytes:
+        raise PayloadTooLarge("the request's body", len(body), limit_bytes)
+    if raw and (not unpacker.eof or unpacker.unused_data):
+        raise refuse("invalid-request", "the body can't be unpacked: it is cut short, or something follows it")
+    return body
 
 
-def media_type(request: web.BaseRequest, allowed: tuple[str, ...]) -> str | None:
+def media_type(request: Request, allowed: tuple[str, ...]) -> str | None:
     """The body's media type in lower case, None where the request names none. Raises: RequestProblem (415)."""
     given = request.headers.get("Content-Type")
     if given is None or given in allowed:

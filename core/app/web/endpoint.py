@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
 from msgspec import Struct
 
 from ...settings import LimitSettings
+from ..http1 import Request
 from .bodies import JSON_TYPES, YAML_TYPES, BodyReader, media_type, read_body
 from .on_definitions import source_of
 from .parameters import ParameterReader
@@ -55,12 +55,12 @@ class Endpoint:
         """What a request is about, as logs name it."""
         return {self._subject: values[0]} if self._subject is not None and values else {}
 
-    async def read(self, request: web.BaseRequest) -> Any:
+    async def read(self, request: Request) -> Any:
         """The request's body in the form that the operation takes. Raises: RequestProblem; PayloadTooLarge."""
         if self.body is None and not self.definition:
             return None
         allowed = YAML_TYPES + JSON_TYPES if self.definition else JSON_TYPES
-        kind = media_type(request, allowed) if request.body_exists else None
+        kind = media_type(request, allowed) if request.has_body else None
         raw = await read_body(request, self.limit_bytes)
         if self.definition:
             return source_of(kind, raw)
