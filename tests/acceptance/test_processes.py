@@ -43,9 +43,11 @@ async def replicas(url: str) -> list[dict[str, Any]]:
 async def until_shared(url: str) -> list[dict[str, Any]]:
     """The two replicas, by whichever answers; one that has just come up counts a dead one in for a lease time."""
     async with asyncio.timeout(60):
-        while sorted(len(one["lanes"]) for one in (found := await replicas(url))) != [2, 2]:
+        while True:
+            found = await replicas(url)
+            if sorted(len(one["lanes"]) for one in found) == [2, 2]:
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 async def start(url: str, count: int) -> list[str]:
