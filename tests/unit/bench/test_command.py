@@ -29,3 +29,18 @@ def test_a_cluster_that_does_not_answer_is_one_sentence_and_exit_code_1() -> Non
     assert ran.stdout == ""
     assert ran.stderr.startswith("bench: ")
     assert ran.stderr.count("\n") == 1
+
+
+def test_all_tells_of_every_scenario_that_could_not_run() -> None:
+    ran = CliRunner().invoke(app, ["all", "--json"], env={"LEASEHOLD_ES_URL": "http://127.0.0.1:1"})
+    assert ran.exit_code == 1
+    assert ran.stdout == ""
+    assert ran.stderr.count("bench: ") == len(SCENARIOS)
+
+
+def test_smoke_on_a_cluster_that_does_not_answer_is_one_sentence_and_exit_code_1() -> None:
+    ran = CliRunner().invoke(app, ["smoke"], env={"LEASEHOLD_ES_URL": "http://127.0.0.1:1"})
+    assert ran.exit_code == 1
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("bench: ")
+    assert ran.stderr.count("\n") == 1
