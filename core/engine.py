@@ -19,18 +19,18 @@ from .change_feed import Change, Feeds, Watch
 from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
-from .lanes.control import Control, LaneLease
-from .lanes.draining import Draining
-from .lanes.handover import answer_all, tell, within
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
-from .lanes.loading import resident_of, revoke_unanswered, with_sides
+from .lanes.memory.loading import resident_of, revoke_unanswered, with_sides
+from .lanes.memory.ready_queue import ReadyQueue
+from .lanes.memory.resident import Resident
+from .lanes.memory.takeover import take_over
+from .lanes.memory.windows import Budget
+from .lanes.ownership.control import Control, LaneLease
+from .lanes.ownership.draining import Draining
+from .lanes.ownership.handover import answer_all, tell, within
+from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
-from .lanes.ready_queue import ReadyQueue
-from .lanes.resident import Resident
-from .lanes.safety_net import SafetyNet
-from .lanes.takeover import take_over
-from .lanes.windows import Budget
 from .metrics import Metrics
 from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument

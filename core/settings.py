@@ -76,7 +76,7 @@ class WindowSettings(Struct, frozen=True):
     """
 
     max_steps: Positive = 40_000
-    line_max_steps: Positive = 5_000
+    line_max_steps: Positive = 10_000
     page_steps: Positive = 500
     evict_every_ms: Positive = 1_000
     timer_lead_ms: Positive = 3_000

@@ -1,7 +1,9 @@
 """Lanes: where live instances are kept, owned and written.
 
-`control` takes lanes under leases; `takeover` fences a lane and loads it; `lane` applies events to its `resident`
-instances and follows their effects; `committer` writes all that has changed in one bulk behind the fence, and settles
-the `tickets` of those who wait; `history` delivers what the outboxes hold and lets finished instances go. `codec` turns
-an instance into its document and back; `ready_queue` (pure) pairs claimable steps with waiting claims.
+`lane` applies events to instances in memory and follows their effects; `history` delivers what their outboxes hold and
+lets finished ones go; `codec` turns an instance into its document and back; `tickets` are what callers wait with.
+
+- `ownership`: who owns which lane, from the lease to the hand-over, and what happens when somebody else writes.
+- `memory`: which instances and ready steps an owner holds, and how they come and go, a take-over included.
+- `commits`: all that has changed in one bulk behind the fence, and what its answers mean.
 """

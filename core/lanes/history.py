@@ -23,7 +23,7 @@ from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from ..settings import HistorySettings
 from .codec import OutboxEntry
-from .resident import Named, Resident
+from .memory.resident import Named, Resident
 
 log = structlog.get_logger(__name__)
 

@@ -39,13 +39,13 @@ from ..machine.state import Instance, SideValue, StepStatus
 from ..ports import StoredDocument
 from . import codec
 from .codec import OutboxEntry
-from .committer import Committer
+from .commits.committer import Committer
+from .memory.ready_queue import ReadyStep
+from .memory.residency import Residency
+from .memory.resident import Answer, Named, Resident
+from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
-from .ready_queue import ReadyStep
-from .residency import Residency
-from .resident import Answer, Named, Resident
 from .tickets import Ticket
-from .windows import Windows
 
 log = structlog.get_logger(__name__)
 

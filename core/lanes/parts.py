@@ -12,12 +12,12 @@ from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
 from ..settings import Settings
 from .history import History
-from .ready_queue import ReadyQueue
-from .windows import Budget
+from .memory.ready_queue import ReadyQueue
+from .memory.windows import Budget
 
 if TYPE_CHECKING:
     from .lane import Lane
-    from .resident import Resident
+    from .memory.resident import Resident
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from ...claim.wire import ClaimedStep, StepReport
 from ..engine import Engine
 from ..errors import LeaseholdError
 from ..ids import step_id
-from ..lanes.ready_queue import ReadyStep, Waiter
-from ..lanes.resident import Resident
+from ..lanes.memory.ready_queue import ReadyStep, Waiter
+from ..lanes.memory.resident import Resident
 from ..lanes.tickets import Ticket
 from ..machine import plain, with_values
 from ..machine.events import Released

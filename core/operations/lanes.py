@@ -11,8 +11,8 @@ from msgspec import Struct
 from ..engine import Engine
 from ..errors import Conflict, StoreError, Unavailable
 from ..es.lines import create_line
-from ..lanes.control import LaneLease
-from ..lanes.registry import (
+from ..lanes.ownership.control import LaneLease
+from ..lanes.ownership.registry import (
     LaneRegistry,
     LaneState,
     Registry,

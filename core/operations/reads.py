@@ -12,7 +12,7 @@ from ..es.finished import finished_instance_body
 from ..history_rows import instance_of_row
 from ..ids import lane_of
 from ..lanes import codec
-from ..lanes.loading import with_sides
+from ..lanes.memory.loading import with_sides
 from ..machine import instance_view
 from ..machine.state import Instance
 from ..principal import Principal

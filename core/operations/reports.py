@@ -19,7 +19,7 @@ from ..errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, NotOwn
 from ..ids import LeaseName, parse_step_id
 from ..lanes import codec
 from ..lanes.lane import Lane
-from ..lanes.resident import Resident
+from ..lanes.memory.resident import Resident
 from ..lanes.tickets import Ticket
 from ..machine.events import AnyEvent, Completed, Failed, Heartbeat, Refused, Released
 from ..machine.state import Instance, StepState, StepStatus

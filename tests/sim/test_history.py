@@ -9,7 +9,7 @@ import pytest
 from leasehold.core.errors import QuotaExceeded
 from leasehold.core.lanes.codec import OutboxEntry
 from leasehold.core.lanes.lane import Lane
-from leasehold.core.lanes.resident import Resident
+from leasehold.core.lanes.memory.resident import Resident
 from leasehold.core.settings import HistorySettings
 
 from tests.kit.model_store import ModelElasticsearch

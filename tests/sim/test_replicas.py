@@ -1,4 +1,4 @@
-"""Several replicas: they share the lanes out, hand over, and strike off the dead (`core.lanes.control`)."""
+"""Several replicas: they share the lanes out, hand over, and strike off the dead (`core.lanes.ownership.control`)."""
 
 from __future__ import annotations
 

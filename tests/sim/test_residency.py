@@ -1,4 +1,4 @@
-"""What an owner holds in memory, and what it leaves to the index (`core.lanes.residency`)."""
+"""What an owner holds in memory, and what it leaves to the index (`core.lanes.memory.residency`)."""
 
 from __future__ import annotations
 

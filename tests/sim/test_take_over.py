@@ -1,4 +1,4 @@
-"""Taking lanes over from owners that died, paused or came late (`core.lanes.takeover`)."""
+"""Taking lanes over from owners that died, paused or came late (`core.lanes.memory.takeover`)."""
 
 from __future__ import annotations
 

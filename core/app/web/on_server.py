@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ...errors import Unavailable
-from ...lanes.registry import LANES_MAX
+from ...lanes.ownership.registry import LANES_MAX
 from ...operations.lanes import LaneView
 from ...principal import Principal
 from ...replica import ReplicaView

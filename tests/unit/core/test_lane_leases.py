@@ -2,8 +2,8 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from leasehold.core.lanes.control import LaneLease, wanted_leases
-from leasehold.core.lanes.membership import assignment
+from leasehold.core.lanes.ownership.control import LaneLease, wanted_leases
+from leasehold.core.lanes.ownership.membership import assignment
 
 LEASE_MS = 10_000
 

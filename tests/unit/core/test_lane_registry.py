@@ -1,10 +1,10 @@
-"""What may become of a lane (`core.lanes.registry`)."""
+"""What may become of a lane (`core.lanes.ownership.registry`)."""
 
 from __future__ import annotations
 
 import pytest
 from leasehold.core.errors import Conflict, InvalidRequest, NotFound
-from leasehold.core.lanes.registry import (
+from leasehold.core.lanes.ownership.registry import (
     Leaving,
     Registry,
     next_lanes,

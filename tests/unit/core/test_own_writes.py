@@ -1,10 +1,10 @@
-"""Own writes by their sequence numbers (`core.lanes.own_writes`)."""
+"""Own writes by their sequence numbers (`core.lanes.commits.own_writes`)."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from leasehold.core.lanes.own_writes import OwnWrites
+from leasehold.core.lanes.commits.own_writes import OwnWrites
 from leasehold.core.ports import BulkItem, Version
 
 

@@ -1,4 +1,4 @@
-from leasehold.core.lanes.ready_queue import ReadyQueue, ReadyStep, Waiter
+from leasehold.core.lanes.memory.ready_queue import ReadyQueue, ReadyStep, Waiter
 
 
 def step(name: str, capability: str = "render", tenant: str = "acme", rank: int = 0) -> ReadyStep:

@@ -1,4 +1,4 @@
-"""Windows over a lane's ready steps (`core.lanes.windows`): who is offered, who waits behind the end."""
+"""Windows over a lane's ready steps (`core.lanes.memory.windows`): who is offered, who waits behind the end."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
-from leasehold.core.lanes.ready_queue import ReadyQueue, ReadyStep
-from leasehold.core.lanes.windows import Budget, Windows
+from leasehold.core.lanes.memory.ready_queue import ReadyQueue, ReadyStep
+from leasehold.core.lanes.memory.windows import Budget, Windows
 
 NEWEST = 10_000
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from ..ports import BulkItem
+from ...ports import BulkItem
 
 _version_of = attrgetter("version")
 # More spans than that are merged before another joins; two bulks in flight seldom leave more than a few.

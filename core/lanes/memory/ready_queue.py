@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...tenancy import FairQueue
+from ....tenancy import FairQueue
 
 
 @dataclass(slots=True, eq=False)

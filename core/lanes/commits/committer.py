@@ -25,14 +25,14 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from ..errors import OutcomeUnknown, StoreRejected, StoreUnavailable
-from ..es.lines import create_line, delete_line, fence_lines, index_line
-from ..metrics import Metrics
-from ..ports import BulkItem, Clock, Store, StoredDocument
-from ..settings import CommitSettings, LimitSettings
-from . import codec
+from ...errors import OutcomeUnknown, StoreRejected, StoreUnavailable
+from ...es.lines import create_line, delete_line, fence_lines, index_line
+from ...metrics import Metrics
+from ...ports import BulkItem, Clock, Store, StoredDocument
+from ...settings import CommitSettings, LimitSettings
+from .. import codec
+from ..memory.resident import Answer, Named, Resident
 from .own_writes import OwnWrites
-from .resident import Answer, Named, Resident
 
 log = structlog.get_logger(__name__)
 

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from ...ilm import IndexNames
-from ..errors import StoreError, StoreRejected
-from ..es.lane_count import lane_count_body
-from ..es.lines import delete_line
-from ..ports import Clock, Store
+from ....ilm import IndexNames
+from ...errors import StoreError, StoreRejected
+from ...es.lane_count import lane_count_body
+from ...es.lines import delete_line
+from ...ports import Clock, Store
+from ..lane import Lane
 from .handover import answer_all
-from .lane import Lane
 from .registry import LaneRegistry, LaneState, with_drained, with_refilled, without
 
 log = structlog.get_logger(__name__)

@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...definitions.plan import Plan
-from ..machine.state import FINAL_INSTANCE, Instance
-from ..ports import Version
-from . import codec
-from .codec import OutboxEntry
+from ....definitions.plan import Plan
+from ...machine.state import FINAL_INSTANCE, Instance
+from ...ports import Version
+from .. import codec
+from ..codec import OutboxEntry
+from ..tickets import Ticket
 from .ready_queue import ReadyStep
-from .tickets import Ticket
 
 Answer = tuple[Ticket, int, Any]
 

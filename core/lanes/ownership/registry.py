@@ -14,10 +14,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from ...ilm import IndexNames
-from ..errors import Conflict, InvalidRequest, NotFound, OutcomeUnknown, StoreError
-from ..es.lines import index_line
-from ..ports import Store, StoredDocument
+from ....ilm import IndexNames
+from ...errors import Conflict, InvalidRequest, NotFound, OutcomeUnknown, StoreError
+from ...es.lines import index_line
+from ...ports import Store, StoredDocument
 
 REGISTRY = "lanes"
 LANES_MAX = 100

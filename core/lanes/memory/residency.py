@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import Struct
 
-from ..errors import StoreError, Unavailable
-from ..es.due_timers import due_timers_body, next_wake_body
-from ..es.ready_steps import ready_steps_body
-from ..ports import StoredDocument
+from ...errors import StoreError, Unavailable
+from ...es.due_timers import due_timers_body, next_wake_body
+from ...es.ready_steps import ready_steps_body
+from ...ports import StoredDocument
 from . import loading
 from .windows import Key, Line
 
 if TYPE_CHECKING:
-    from .lane import Lane
+    from ..lane import Lane
     from .resident import Resident
 
 log = structlog.get_logger(__name__)

@@ -17,13 +17,13 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ..change_feed import SharedLooks
-from ..errors import StoreError
-from ..es.sequence_gap import documents_in_gap
-from ..ports import Checkpoint, StoredDocument
-from . import codec
-from .lane import Lane
-from .parts import LaneKeeper, Parts
+from ...change_feed import SharedLooks
+from ...errors import StoreError
+from ...es.sequence_gap import documents_in_gap
+from ...ports import Checkpoint, StoredDocument
+from .. import codec
+from ..lane import Lane
+from ..parts import LaneKeeper, Parts
 
 log = structlog.get_logger(__name__)
 

@@ -14,18 +14,18 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ..errors import NotFound
-from ..es.finished import finished_body
-from ..machine.events import Released
-from ..machine.state import Instance, StepStatus
-from ..ports import Store, StoredDocument, Version
-from . import codec
-from .codec import Bookkeeping
-from .parts import Parts
+from ...errors import NotFound
+from ...es.finished import finished_body
+from ...machine.events import Released
+from ...machine.state import Instance, StepStatus
+from ...ports import Store, StoredDocument, Version
+from .. import codec
+from ..codec import Bookkeeping
+from ..parts import Parts
 from .resident import Resident
 
 if TYPE_CHECKING:
-    from .lane import Lane
+    from ..lane import Lane
 
 log = structlog.get_logger(__name__)
 

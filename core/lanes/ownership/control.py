@@ -18,11 +18,11 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...ilm import IndexNames
-from ..errors import StoreError
-from ..es.lines import create_line, delete_line, index_line, put_line
-from ..ports import BulkItem, Clock, Store, StoredDocument, Version
-from ..settings import LaneSettings
+from ....ilm import IndexNames
+from ...errors import StoreError
+from ...es.lines import create_line, delete_line, index_line, put_line
+from ...ports import BulkItem, Clock, Store, StoredDocument, Version
+from ...settings import LaneSettings
 from .membership import assignment
 from .registry import REGISTRY, LaneState, Registry
 

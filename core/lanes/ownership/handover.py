@@ -12,9 +12,9 @@ from collections.abc import Coroutine, Sequence
 
 import structlog
 
-from ..errors import LeaseholdError, StoreError
-from ..peers import AnyPeerRequest, Peers
-from .lane import Lane
+from ...errors import LeaseholdError, StoreError
+from ...peers import AnyPeerRequest, Peers
+from ..lane import Lane
 
 log = structlog.get_logger(__name__)
 

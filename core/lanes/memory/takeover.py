@@ -15,12 +15,12 @@ import asyncio
 
 import structlog
 
-from ..errors import StoreError, Unavailable
-from ..es.held_instances import held_documents
-from ..es.lines import fence_lines
-from ..es.ready_lines import lines_of, ready_lines_body
-from ..ports import Version
-from .lane import Lane
+from ...errors import StoreError, Unavailable
+from ...es.held_instances import held_documents
+from ...es.lines import fence_lines
+from ...es.ready_lines import lines_of, ready_lines_body
+from ...ports import Version
+from ..lane import Lane
 
 log = structlog.get_logger(__name__)
 
