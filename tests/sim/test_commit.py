@@ -1,4 +1,4 @@
-"""The committer, row by row of its table (`core.lanes.commits.committer`), with a store that fails as Elasticsearch does."""
+"""The committer, row by row of its table (`core.lanes.commits`), with a store that fails as Elasticsearch does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replica that leaves hands its lanes over in well under a second, whatever it was at (`core.lanes.ownership.handover`)."""
+"""A replica that leaves hands its lanes over in well under a second, whatever it was at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lanes are added, drained and removed while replicas run (`core.lanes.ownership.registry`, `core.lanes.ownership.draining`)."""
+"""Lanes are added, drained and removed while replicas run (`core.lanes.ownership`)."""
 
 from __future__ import annotations
 
