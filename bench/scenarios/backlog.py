@@ -178,7 +178,7 @@ async def _measured(
 
 async def _slice(cluster: Cluster, replica: Scheduler, executor: Hand, plan: Plan) -> _Slice:
     cpu_before_s, elasticsearch_before_s = cpu_s_of(replica.pid), await cluster.cpu_s()
-    found = await executor.ask(Execute(plan.slice, _WITHIN_S), Executed, within_s=_WITHIN_S + _SLACK_S)
+    found = await executor.ask(Execute(plan.slice, _WITHIN_S, sit_out=True), Executed, within_s=_WITHIN_S + _SLACK_S)
     cpu_s, elasticsearch_s = cpu_s_of(replica.pid) - cpu_before_s, await cluster.cpu_s() - elasticsearch_before_s
     completed = Completed(0, 0, 0, {})
     if plan.completing:
