@@ -31,6 +31,7 @@ from .lanes.ownership.draining import Draining
 from .lanes.ownership.handover import answer_all, tell, within
 from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
+from .lanes.placement import Placement
 from .metrics import Metrics
 from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument
@@ -122,6 +123,7 @@ class Engine:
         self._look_owed = False
         self._closing = False
         self._match_scheduled = False
+        self._placement = Placement()
 
     async def open(self) -> None:
         """Learn where things are and start the loops. Raises: StoreError."""
@@ -182,15 +184,15 @@ class Engine:
             self._match_scheduled = True
             asyncio.get_running_loop().call_soon(self.match)
 
-    def lane_for_start(self) -> Lane:
-        """The lane that a new instance goes to: an open, active one of this replica's. Raises: NotOwner."""
+    def lane_for_start(self, instances: int = 1) -> Lane:
+        """The lane that so many new instances go to: an open, active one of this replica's. Raises: NotOwner."""
         active = self.control.active
         lanes = [lane for lane in self.lanes.values() if lane.open and lane.name in active]
         if not lanes:
             others = [lease for lease in self.control.leases if lease.lane in active and self._elsewhere(lease)]
             lease = others[self.random.randrange(len(others))] if others else LaneLease(lane="of any kind")
             raise NotOwner(lease.lane, lease.address)
-        return lanes[self.random.randrange(len(lanes))]
+        return self._placement.choose(lanes, instances, now_ms=self.clock.monotonic_ms())
 
     def lane_of(self, instance_id: str) -> Lane | None:
         """The open lane that holds the instance; None where the id names none. Raises: NotOwner."""

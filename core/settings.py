@@ -56,9 +56,14 @@ class LaneSettings(Struct, frozen=True):
 
 
 class CommitSettings(Struct, frozen=True):
-    """Group commits. `bulks_in_flight` a lane; a bulk is closed at `bulk_max_documents` or `bulk_max_bytes`."""
+    """Group commits. `bulks_in_flight` a lane; a bulk is closed at `bulk_max_documents` or `bulk_max_bytes`.
+
+    `overlap_min_documents`: a bulk leaves while another is under way if it has at least so many; fewer wait for that
+    one's answer, as a bulk costs Elasticsearch as much as some twenty documents. Too low makes many small bulks.
+    """
 
     bulks_in_flight: Positive = 2
+    overlap_min_documents: Positive = 100
     bulk_max_documents: Positive = 1_000
     bulk_max_bytes: Positive = 5_000_000
     backoff_initial_ms: Positive = 50

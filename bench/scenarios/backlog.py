@@ -60,7 +60,7 @@ QUICK = Plan(
 )
 
 
-SMOKE = Plan(((2_000, 10), (4_000, 100)), 2_000, True, slice=1_000, warm_up=1_000)
+SMOKE = Plan(((4_000, 100),), 2_000, True, slice=1_000, warm_up=1_000)
 
 
 class Backlog(Struct, frozen=True):

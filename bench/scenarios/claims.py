@@ -48,7 +48,8 @@ class Plan(Struct, frozen=True):
     """How much is claimed. `rounds` has (max, instances), in the order in which they run.
 
     The warm-up claims `warm_up` instances again and again, until `warm_up_s` are over: a new Elasticsearch compiles its
-    code meanwhile. The best of `raw_passes` is the limit on either side of a round.
+    code meanwhile. The raw writer tries `raw_combinations`; the best of `raw_passes` with the best of them is the limit
+    on either side of a round.
     """
 
     rounds: tuple[tuple[int, int], ...]
@@ -58,14 +59,15 @@ class Plan(Struct, frozen=True):
     raw_documents: int
     raw_warm_up_s: float
     raw_passes: int
+    raw_combinations: int
 
 
 # How many claim at once, by their `max`.
 _EXECUTORS = {100: 8, 10: 16, 1: 64}
 _ONE_OF_EACH = ((100, 50_000), (10, 50_000), (1, 20_000))
-FULL = Plan(_ONE_OF_EACH * 3, _EXECUTORS, 20_000, 45.0, 50_000, 45.0, 3)
-QUICK = Plan(((100, 8_000), (10, 5_000), (1, 2_000), (100, 8_000)), _EXECUTORS, 3_000, 4.0, 10_000, 5.0, 2)
-SMOKE = Plan(((100, 1_000), (10, 400), (1, 150)), _EXECUTORS, 300, 0.0, 2_000, 0.0, 1)
+FULL = Plan(_ONE_OF_EACH * 3, _EXECUTORS, 20_000, 45.0, 50_000, 45.0, 3, 5)
+QUICK = Plan(((100, 8_000), (10, 4_000), (1, 1_500), (100, 8_000)), _EXECUTORS, 4_000, 3.0, 10_000, 5.0, 2, 3)
+SMOKE = Plan(((100, 1_000), (10, 400), (1, 150)), _EXECUTORS, 300, 0.0, 2_000, 0.0, 1, 1)
 # A round of a quick run on a busy machine, with all that belongs to it.
 _QUICK_ROUND_S = 7.0
 
@@ -87,7 +89,7 @@ async def run(run: Run) -> Outcome:
     async with running_scheduler(run.cluster) as replica, bare_lane(run.cluster, "limit") as index:
         await replica.put_definition(WORKFLOW, ONE_STEP)
         async with _crew(run, plan, replica, index) as crew:
-            await crew.limit.find(plan.raw_warm_up_s)
+            await crew.limit.find(plan.raw_warm_up_s, plan.raw_combinations)
             await _warm_up(run, plan, crew, tally)
             rounds = await _rounds(run, plan, crew, tally)
         steps = tally.claimed()

@@ -29,11 +29,11 @@ class RawLimit:
         self.document_bytes = 0
         self.items_refused = 0
 
-    async def find(self, warm_up_s: float) -> None:
-        """Write until the speed has levelled off, then see which combination is the best."""
+    async def find(self, warm_up_s: float, combinations: int = len(COMBINATIONS)) -> None:
+        """Write until the speed has levelled off, then see which of the likeliest combinations is the best."""
         self.document_bytes = await warmed_up(self._run, self._writer, COMBINATIONS[0], warm_up_s)
         best = 0.0
-        for batch, connections in COMBINATIONS:
+        for batch, connections in COMBINATIONS[:combinations]:
             for _ in range(_PASSES_EACH):
                 found = await self._pass(batch, connections)
                 if found.documents_per_s > best:

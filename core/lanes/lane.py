@@ -107,6 +107,11 @@ class Lane:
         )
 
     @property
+    def changed(self) -> int:
+        """How many instances wait to be written."""
+        return self.committer.changed
+
+    @property
     def trusted(self) -> bool:
         return self.open and self._clock.monotonic_ms() < self.trusted_until_ms
 

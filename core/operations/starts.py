@@ -87,7 +87,7 @@ class Starts:
         """All without a key go to one lane and so into one bulk."""
         self._admit()
         try:
-            lane = self._engine.lane_for_start()
+            lane = self._engine.lane_for_start(len(starts))
         except NotOwner as owner:
             if owner.address is None:
                 raise

@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 # Item statuses that say "not now" for sure: a blocked index (a full disk, most often), no room.
 _NOT_NOW = frozenset({403, 429})
 _NO_INDEX = "index_not_found_exception"
+# A bulk that is under way for longer than this keeps no other from leaving.
+_LATE_MS = 50
 
 
 class CommitListener(Protocol):
@@ -111,6 +113,8 @@ class Committer:
         self._bulks = 0
         self._writes = 0
         self._scheduled = False
+        self._sent_at_ms = 0
+        self._late: asyncio.TimerHandle | None = None
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._bulk_documents = settings.bulk_max_documents
@@ -150,6 +154,8 @@ class Committer:
     def close(self) -> list[Answer]:
         """Write no more. Returns the answers that nobody will settle now; bulks in flight settle theirs."""
         self._closed = True
+        if self._late is not None:
+            self._late.cancel()
         answers = [answer for resident in self._changed for answer in resident.answers]
         for resident in self._changed:
             resident.answers = []
@@ -174,14 +180,35 @@ class Committer:
         if wait_ms > 0:
             self._schedule_in(wait_ms)
             return
-        while self._changed and self._bulks < self._settings.bulks_in_flight:
+        while self._changed and self._may_send():
             writes = self._cut()
             if not writes:
                 return
             self._bulks += 1
+            self._sent_at_ms = self._clock.monotonic_ms()
             task = asyncio.get_running_loop().create_task(self._send(writes))
             self._tasks.add(task)
             task.add_done_callback(self._sent)
+
+    def _may_send(self) -> bool:
+        """Whether a bulk may leave now. Beside another one it has to be worth it, or that one has to be late.
+
+        A bulk costs Elasticsearch as much as some twenty documents, however few it holds.
+        """
+        if self._bulks == 0:
+            return True
+        if self._bulks >= self._settings.bulks_in_flight:
+            return False
+        if len(self._changed) >= self._settings.overlap_min_documents:
+            return True
+        late_in_ms = self._sent_at_ms + _LATE_MS - self._clock.monotonic_ms()
+        if late_in_ms > 0 and self._late is None:
+            self._late = asyncio.get_running_loop().call_later(late_in_ms / 1_000, self._flush_late)
+        return late_in_ms <= 0
+
+    def _flush_late(self) -> None:
+        self._late = None
+        self.flush()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
