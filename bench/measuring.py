@@ -80,9 +80,12 @@ async def smoke(scenarios: Iterable[Scenario], *, seed: int) -> dict[str, dict[s
             return outcome
 
         chosen = list(scenarios)
+        tasks: list[asyncio.Task[Outcome]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(scenario)) for scenario in chosen]
+                # The longest stand last, and begin first.
+                for scenario in reversed(chosen):
+                    tasks.insert(0, group.create_task(one(scenario)))
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
     return {scenario.name: task.result().wrong for scenario, task in zip(chosen, tasks, strict=True)}
