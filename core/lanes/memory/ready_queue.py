@@ -120,6 +120,11 @@ class ReadyQueue:
                     self.leave(waiter)
                     yield waiter, steps
 
+    def size(self, capability: str) -> int:
+        """How many steps of the capability wait."""
+        line = self._lines.get(capability)
+        return 0 if line is None else line.size
+
     def sizes(self) -> dict[str, int]:
         """How many steps wait, by capability."""
         return {capability: line.size for capability, line in self._lines.items() if line.size}

@@ -36,6 +36,8 @@ _NEVER_MS = 2**62
 _LINES_A_REQUEST = 1_000
 # Up to so many lines of one capability are searched for one by one.
 _SINGLY = 8
+# The pause after a refill while enough can be claimed: commits go first.
+_UNHURRIED_S = 0.05
 # So many ended instances are remembered between two refreshes, unless something else asks for a refresh before.
 _DEPARTED = 20_000
 _RETRY_MS = 200
@@ -49,6 +51,7 @@ class _Refill(Struct):
     """One search on behalf of lines of one capability, and how many steps it may bring."""
 
     lines: list[Line]
+    rooms: list[int]
     end: Key
     size: int
 
@@ -69,10 +72,15 @@ def _refills(low: Sequence[tuple[Line, Key, int]], page_steps: int) -> Iterator[
         by_capability.setdefault(line.capability, []).append((line, end, room))
     for lines in by_capability.values():
         if len(lines) <= _SINGLY:
-            yield from (_Refill([line], end, min(room, page_steps)) for line, end, room in lines)
+            yield from (_Refill([line], [room], end, min(room, page_steps)) for line, end, room in lines)
         else:
-            end, room = min(end for _, end, _ in lines), sum(room for _, _, room in lines)
-            yield _Refill([line for line, _, _ in lines], end, min(room, page_steps))
+            rooms = [room for _, _, room in lines]
+            end = min(end for _, end, _ in lines)
+            yield _Refill([line for line, _, _ in lines], rooms, end, min(sum(rooms), page_steps))
+
+
+def _key_of(hit: StoredDocument) -> Key:
+    return hit.sort[0], hit.sort[1]
 
 
 class Residency:
@@ -167,14 +175,35 @@ class Residency:
                 raise
             if self._lane.windows.closed:
                 return 0
+            found = {one.instance.id: one for one in prepared}
             for refill, page in zip(refills, pages, strict=True):
-                end = (page.hits[-1].sort[0], page.hits[-1].sort[1]) if len(page.hits) == refill.size else None
-                for line in refill.lines:
-                    self._lane.windows.advance(line, end)
-            loading.install(self._lane, prepared, self._departed)
+                self._install_page(refill, page.hits, found)
             for line, _, _ in low:
                 self._lane.windows.check(line)
             return len(low)
+
+    def _install_page(
+        self, refill: _Refill, hits: Sequence[StoredDocument], found: dict[str, loading.Prepared]
+    ) -> None:
+        """Move the ends of the refill's lines, and take in what each has room for; the rest stays in the index."""
+        page_end = _key_of(hits[-1]) if len(hits) == refill.size else None
+        ends: dict[str, Key | None] = dict.fromkeys((line.tenant for line in refill.lines), page_end)
+        room = {line.tenant: room for line, room in zip(refill.lines, refill.rooms, strict=True)}
+        taken: list[loading.Prepared] = []
+        for hit in hits:
+            one = found.get(hit.id)
+            if one is None:
+                continue
+            tenant = one.instance.tenant
+            if room[tenant] > 0:
+                taken.append(one)
+            elif room[tenant] == 0:
+                # The hit before this one was the last that the line takes.
+                ends[tenant] = (hit.sort[0], hit.sort[1] - 1)
+            room[tenant] -= 1
+        for line in refill.lines:
+            self._lane.windows.advance(line, ends[line.tenant])
+        loading.install(self._lane, taken, self._departed)
 
     async def load_due_once(self) -> int:
         """Load what wakes up soon; returns how many were found. No request while nothing does. Raises: StoreError."""
@@ -288,6 +317,8 @@ class Residency:
         self._refill_wanted.clear()
         while not self._lane.windows.closed and await self.refill_once():
             self._lane.parts.metrics.loop("refill")
+            if self._lane.windows.plenty:
+                await asyncio.sleep(_UNHURRIED_S)
 
     async def _evict(self) -> None:
         await self._evict_wanted.wait()

@@ -21,7 +21,12 @@ from .ready_queue import ReadyQueue, ReadyStep
 
 Key = tuple[int, int]
 
-FIRST_TARGET = 32
+# A line begins with this part of what it may offer.
+_FIRST_SHARE = 16
+_FIRST_STEPS = 8
+
+# With so many steps of a capability at hand there is no hurry to refill single lines.
+_PLENTY = 4_000
 
 # The key before all others: nothing of the line is in memory.
 _FIRST: Key = (-(2**62), -1)
@@ -46,7 +51,8 @@ class Line:
     """The ready steps of one tenant and capability. `spilled`: the index may know of more behind the `end`.
 
     `target` is how many steps a refill is to bring the line to: it doubles with each one, so a line that nobody claims
-    from takes little memory, and one that runs dry soon has the window that its claims need.
+    from takes little memory and a take-over loads little, and one that runs dry soon has the window that its claims
+    need.
     """
 
     tenant: str
@@ -54,7 +60,7 @@ class Line:
     windows: Windows
     end: Key | None = None
     spilled: bool = False
-    target: int = FIRST_TARGET
+    target: int = _FIRST_STEPS
     offered: dict[ReadyStep, None] = field(default_factory=dict)
     surplus: dict[ReadyStep, None] = field(default_factory=dict)
 
@@ -96,6 +102,12 @@ class Windows:
         """How many steps stand in the ready queue."""
         return sum(len(line.offered) for line in self._lines.values())
 
+    @property
+    def plenty(self) -> bool:
+        """Whether some lines run low, and enough can be claimed of all that they ask for."""
+        capabilities = {line.capability for line in self._low}
+        return bool(capabilities) and all(self._queue.size(capability) >= _PLENTY for capability in capabilities)
+
     def add(self, step: ReadyStep) -> None:
         """A step became ready, or came in with its instance: it is offered, or surplus behind its line's end."""
         line = self._line(step.tenant, step.capability)
@@ -114,7 +126,8 @@ class Windows:
         line = self._line(tenant, capability)
         line.end = _FIRST
         line.spilled = True
-        self.check(line)
+        self._low[line] = None
+        self._on_low()
 
     def take_low(self, at_most: int) -> list[tuple[Line, Key, int]]:
         """Lines to refill from the index now, each with its end and how many steps it is to get."""
@@ -123,6 +136,7 @@ class Windows:
         low = []
         for line in chosen:
             del self._low[line]
+            line.target = max(line.target, limit // _FIRST_SHARE)
             if line.end is not None:
                 low.append((line, line.end, max(1, min(line.target, limit) - len(line.offered))))
                 line.target = min(2 * line.target, self._budget.line_max_steps)
