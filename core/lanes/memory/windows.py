@@ -34,16 +34,28 @@ _FIRST: Key = (-(2**62), -1)
 
 @dataclass(slots=True)
 class Budget:
-    """What the windows of all lanes of a replica share: at most `max_steps` offered steps, `line_max_steps` a line."""
+    """What the windows of all lanes of a replica share: about `max_steps` offered steps, `line_max_steps` a line."""
 
     line_max_steps: int
     max_steps: int
     lines: int = 0
+    offered: int = 0
 
     @property
     def limit(self) -> int:
-        """How many steps a line may offer now: one at least, so that no tenant is forgotten."""
+        """How many steps a line has a right to: one at least, so that no tenant is forgotten."""
         return max(1, min(self.line_max_steps, self.max_steps // max(1, self.lines)))
+
+    @property
+    def room(self) -> int:
+        """How many steps more than its right a line may take in at once."""
+        return _FIRST_STEPS if 2 * self.offered < self.max_steps else 0
+
+    def exceeded(self, offered: int) -> bool:
+        """Whether a line that offers so many steps is to give some back: it has twice its right, and memory is full."""
+        if offered <= 2 * self.limit:
+            return False
+        return self.offered > self.max_steps or offered > 2 * self.line_max_steps
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +78,11 @@ class Line:
 
     def left(self, step: ReadyStep) -> None:
         """The step was claimed or withdrawn."""
-        self.offered.pop(step, None)
-        self.surplus.pop(step, None)
+        if step in self.offered:
+            del self.offered[step]
+            self.windows.budget.offered -= 1
+        else:
+            self.surplus.pop(step, None)
         self.windows.check(self)
 
 
@@ -88,14 +103,13 @@ class Windows:
         on_offered: Callable[[], None],
     ) -> None:
         self._queue = queue
-        self._budget = budget
+        self.budget = budget
         self._on_low = on_low
         self._on_surplus = on_surplus
         self._on_offered = on_offered
         self.closed = False
         self._lines: dict[tuple[str, str], Line] = {}
         self._low: dict[Line, None] = {}
-        self._trimmed_to = budget.line_max_steps
 
     @property
     def offered(self) -> int:
@@ -114,7 +128,7 @@ class Windows:
         step.line = line
         if line.end is None or step.holder.ready_key <= line.end:
             self._offer(line, step)
-            if len(line.offered) > 2 * self._budget.limit:
+            if self.budget.exceeded(len(line.offered)):
                 self._trim(line)
         else:
             step.live = False
@@ -132,14 +146,14 @@ class Windows:
     def take_low(self, at_most: int) -> list[tuple[Line, Key, int]]:
         """Lines to refill from the index now, each with its end and how many steps it is to get."""
         chosen = list(islice(self._low, at_most))
-        limit = self._budget.limit
+        limit, room = self.budget.limit, self.budget.room
         low = []
         for line in chosen:
             del self._low[line]
             line.target = max(line.target, limit // _FIRST_SHARE)
             if line.end is not None:
-                low.append((line, line.end, max(1, min(line.target, limit) - len(line.offered))))
-                line.target = min(2 * line.target, self._budget.line_max_steps)
+                low.append((line, line.end, max(1, min(line.target, limit) - len(line.offered), room)))
+                line.target = min(2 * line.target, self.budget.line_max_steps)
         return low
 
     def advance(self, line: Line, end: Key | None) -> None:
@@ -162,8 +176,8 @@ class Windows:
         if line.end is None:
             if not (line.offered or line.surplus) and (line.tenant, line.capability) in self._lines:
                 del self._lines[line.tenant, line.capability]
-                self._budget.lines -= 1
-        elif 2 * len(line.offered) < min(line.target, self._budget.limit):
+                self.budget.lines -= 1
+        elif 2 * len(line.offered) < min(line.target, self.budget.limit):
             if not line.spilled:
                 self._offer_surplus(line)
                 if line.end is None:
@@ -194,17 +208,19 @@ class Windows:
 
     def shrink(self) -> None:
         """Trim the lines that offer too much since there are more of them."""
-        limit = self._budget.limit
-        if limit < self._trimmed_to:
+        if self.budget.offered > self.budget.max_steps:
             for line in self._lines.values():
-                if len(line.offered) > 2 * limit:
+                if self.budget.exceeded(len(line.offered)):
                     self._trim(line)
-        self._trimmed_to = limit
 
     def close(self) -> None:
         """The lane is lost: nothing is offered any more."""
         self.closed = True
-        self._budget.lines -= len(self._lines)
+        self.budget.lines -= len(self._lines)
+        self.budget.offered -= self.offered
+        for line in self._lines.values():
+            line.offered.clear()
+            line.surplus.clear()
         self._lines.clear()
         self._low.clear()
 
@@ -212,19 +228,20 @@ class Windows:
         line = self._lines.get((tenant, capability))
         if line is None:
             line = self._lines[tenant, capability] = Line(tenant, capability, self)
-            self._budget.lines += 1
+            self.budget.lines += 1
         return line
 
     def _offer(self, line: Line, step: ReadyStep) -> None:
         step.live = True
         line.offered[step] = None
+        self.budget.offered += 1
         self._queue.add(step)
         self._on_offered()
 
     def _offer_surplus(self, line: Line) -> None:
         """All of the line is in memory: offer the first of its surplus."""
         waiting = sorted(line.surplus, key=_key)
-        room = self._budget.limit - len(line.offered)
+        room = self.budget.limit - len(line.offered)
         for step in waiting[:room]:
             del line.surplus[step]
             self._offer(line, step)
@@ -232,11 +249,12 @@ class Windows:
 
     def _trim(self, line: Line) -> None:
         """Keep the first steps of a line that offers too many; the others become surplus."""
-        limit = self._budget.limit
+        limit = self.budget.limit
         ordered = sorted(line.offered, key=_key)
         self._end_before(line, ordered[limit:])
         for step in ordered[limit:]:
             del line.offered[step]
+            self.budget.offered -= 1
             # The queue drops what is dead when it meets it: that may be late, and the instance may leave before.
             instance, step.line = step.holder, None
             self._queue.withdraw(step)
