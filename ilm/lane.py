@@ -42,7 +42,7 @@ SETTINGS: Mapping = {
     # Explicit, or a lane that nobody searches goes search-idle after 30 s and then pays for its refreshes in the
     # search that waits. One second keeps lists fresh and lets memory be freed; the engine refreshes by itself, before
     # a search, where it can't wait for that.
-    "refresh_interval": "1s",
+    "refresh_interval": "30s",
     # An acknowledged claim is on disk. (`async` loses what was acknowledged in the last seconds.)
     "translog.durability": "request",
     # How long updates are kept for an absent copy: the default of 12 h would keep every version of every document.
