@@ -86,7 +86,7 @@ class Plan(Struct, frozen=True):
 _FULL_ROUNDS = ((ONE, 40_000), (THREE, 20_000), (SINGLE, 10_000))
 FULL = Plan(_FULL_ROUNDS * 3, 10_000, 60.0)
 _QUICK_ROUNDS = ((ONE, 8_000), (THREE, 4_000), (SINGLE, 2_500))
-QUICK = Plan(_QUICK_ROUNDS * 2, 2_000, 8.0)
+QUICK = Plan(_QUICK_ROUNDS * 2, 2_000, 15.0)
 SMOKE = Plan(((ONE, 1_000), (THREE, 400), (SINGLE, 200)), 100, 0.0)
 # A round of a quick run on a busy machine.
 _QUICK_ROUND_S = 6.0

@@ -32,7 +32,7 @@ class LaneView(Struct, frozen=True, omit_defaults=True):
     """One lane as this replica sees it. Of a lane of its own: instances in memory, steps that can be claimed at once,
     and changes not yet written. What waits beyond that is in the lane's index alone.
 
-    Of a lane on its way out: `instances`, what its index holds by the last refresh, and from when on it may be removed.
+    Of a lane on its way out: `instances`, what its index holds, and from when on it may be removed.
     """
 
     lane: str
@@ -140,7 +140,7 @@ class Lanes:
 
     async def _instances(self, lane: str) -> int | None:
         try:
-            return await self._engine.draining.instances(lane, refresh=False)
+            return await self._engine.draining.instances(lane)
         except StoreError:
             return None
 

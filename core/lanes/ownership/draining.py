@@ -75,11 +75,10 @@ class Draining:
             return True
         return False
 
-    async def instances(self, name: str, *, refresh: bool = True) -> int:
+    async def instances(self, name: str) -> int:
         """How many instances stand in the lane. Raises: StoreError; StoreRejected(404) when it has no index."""
         index = self._names.lane(name)
-        if refresh:
-            await self._store.refresh(index)
+        await self._store.refresh(index)
         return (await self._store.search(index, lane_count_body())).total or 0
 
     def _is_due(self, lane: Lane) -> bool:
