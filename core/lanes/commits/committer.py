@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -26,12 +25,13 @@ import msgspec
 import structlog
 
 from ...errors import OutcomeUnknown, StoreRejected, StoreUnavailable
-from ...es.lines import create_line, delete_line, fence_lines, index_line
+from ...es.lines import fence_lines
 from ...metrics import Metrics
 from ...ports import BulkItem, Clock, Store, StoredDocument
 from ...settings import CommitSettings, LimitSettings
 from .. import codec
 from ..memory.resident import Answer, Named, Resident
+from .drafts import Drafts, Write
 from .own_writes import OwnWrites
 
 log = structlog.get_logger(__name__)
@@ -65,23 +65,6 @@ class CommitListener(Protocol):
         """The fence was refused: this replica does not own the lane."""
 
 
-@dataclass(slots=True, eq=False)
-class Write:
-    """One instance's part of a bulk: its lines, and who waits for it."""
-
-    resident: Resident
-    write_id: str
-    lines: Sequence[bytes]
-    size_bytes: int
-    items: int = 1
-    side_count: int = 0
-    tokens: int = 0
-    delete: bool = False
-    answers: Sequence[Answer] = ()
-    sides: tuple[tuple[str, bytes], ...] = ()
-    named: Named = ()
-
-
 class Committer:
     """Writes one lane. All methods but the bulks themselves are synchronous, on the event loop."""
 
@@ -101,17 +84,14 @@ class Committer:
     ) -> None:
         self._store = store
         self._index = index
-        self._epoch = epoch
-        self._writer = writer
+        self._drafts = Drafts(epoch=epoch, writer=writer, limits=limits)
         self._clock = clock
         self._random = random
         self._settings = settings
-        self._limits = limits
         self._metrics = metrics
         self._listener = listener
         self._changed: dict[Resident, None] = {}
         self._bulks = 0
-        self._writes = 0
         self._scheduled = False
         self._sent_at_ms = 0
         self._late: asyncio.TimerHandle | None = None
@@ -234,70 +214,13 @@ class Committer:
         while self._changed and len(writes) < self._bulk_documents and size_bytes < self._settings.bulk_max_bytes:
             resident = next(iter(self._changed))
             del self._changed[resident]
-            write = self._deletion(resident) if resident.deletable else self._write(resident, now_ms)
-            if write is not None:
+            write = self._drafts.deletion(resident) if resident.deletable else self._drafts.write(resident, now_ms)
+            if isinstance(write, Write):
                 writes.append(write)
                 size_bytes += write.size_bytes
+            elif write is not None:
+                self._listener.refused(resident, write.reason, write.answers)
         return writes
-
-    def _write(self, resident: Resident, now_ms: int) -> Write | None:
-        self._writes += 1
-        write_id = f"{self._writer}.{self._epoch}.{self._writes}"
-        document = self._document(resident, write_id, now_ms)
-        answers, resident.answers = resident.answers, []
-        resident.changed = False
-        if len(document) > self._limits.document_max_bytes:
-            reason = (
-                f"its document has {len(document)} bytes; at most {self._limits.document_max_bytes} are allowed "
-                "(setting document_max_bytes)"
-            )
-            self._listener.refused(resident, reason, answers)
-            return None
-        resident.attempted += (write_id,)
-        version = resident.version
-        id = resident.id
-        action = create_line(id) if version is None else index_line(id, version.seq_no, version.primary_term)
-        lines: Sequence[bytes] = (action, document)
-        size_bytes = len(document)
-        sides: tuple[tuple[str, bytes], ...] = ()
-        if resident.side_writes:
-            sides, resident.side_writes = resident.side_writes, ()
-            lines = [line for ref, body in sides for line in (create_line(ref), body)] + [action, document]
-            size_bytes = sum(map(len, lines))
-        resident.in_flight = True
-        named = resident.named_records() if resident.outbox else ()
-        count, tokens = len(sides), resident.instance.tokens
-        return Write(resident, write_id, lines, size_bytes, count + 1, count, tokens, False, answers, sides, named)
-
-    def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
-        ready = resident.ready
-        resident.written_held = bool(resident.leases or resident.outbox or resident.finished)
-        return codec.encode_document(
-            resident.instance,
-            write_id=write_id,
-            epoch=self._epoch,
-            writer=self._writer,
-            answered_tokens=resident.acknowledged_tokens,
-            updated_at_ms=now_ms,
-            wake_at_ms=resident.wake_at_ms,
-            ready=[step.capability for step in ready.values()] if ready else [],
-            rank=min([step.rank for step in ready.values()]) if ready else None,
-            held=resident.written_held,
-            log_parts=resident.log_parts,
-            log=resident.log,
-            outbox=[record.encoded for record in resident.outbox.values()] if resident.outbox else (),
-        )
-
-    def _deletion(self, resident: Resident) -> Write | None:
-        version = resident.version
-        if version is None:
-            return None
-        resident.changed = False
-        resident.in_flight = True
-        lines = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
-        lines.append(delete_line(resident.id, version.seq_no, version.primary_term))
-        count = len(lines)
-        return Write(resident, "", lines, sum(map(len, lines)), count, count - 1, delete=True)
 
     async def _send(self, writes: list[Write]) -> None:
         lines = [line for write in writes for line in write.lines]
