@@ -67,8 +67,9 @@ async def serve_on(
         _replica(settings, metrics, address) as replica,
         answering(replica, settings, metrics, sock, *shared),
     ):
-        addresses = [address_of(one) for one in (sock, *shared)]
-        log.info("serving", address=addresses, elasticsearch=[_without_secrets(url) for url in settings.store.urls])
+        also = {"shared": [address_of(one) for one in shared]} if shared else {}
+        urls = [_without_secrets(url) for url in settings.store.urls]
+        log.info("serving", address=address, elasticsearch=urls, **also)
         if up is not None:
             up(address)
         with rare_collections():

@@ -80,7 +80,7 @@ async def test_the_first_replica_creates_every_index(store: ElasticsearchStore, 
     } == {
         "index.number_of_shards": "1",
         "index.auto_expand_replicas": "0-1",
-        "index.refresh_interval": "1s",
+        "index.refresh_interval": "30s",
         "index.translog.durability": "request",
         "index.soft_deletes.retention_lease.period": "1m",
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ...errors import Unavailable
-from ...lanes.ownership.registry import LANES_MAX
+from ...lanes.ownership.registry import LANES_AT_ONCE
 from ...operations.lanes import LaneView
 from ...principal import Principal
 from ...replica import ReplicaView
@@ -30,7 +30,7 @@ class LaneList(Struct, frozen=True):
 class LanesToAdd(Struct, frozen=True):
     """How many lanes to add."""
 
-    count: Annotated[int, Meta(ge=1, le=LANES_MAX)] = 1
+    count: Annotated[int, Meta(ge=1, le=LANES_AT_ONCE)] = 1
 
 
 class LaneParameters(Struct, frozen=True):

@@ -20,7 +20,9 @@ from ...es.lines import index_line
 from ...ports import Store, StoredDocument
 
 REGISTRY = "lanes"
-LANES_MAX = 100
+LANES_MAX = 64
+# Each is an index to be made, and one request is to be answered within seconds.
+LANES_AT_ONCE = 8
 _ATTEMPTS = 10
 
 LaneState = Literal["active", "draining", "drained", "removing"]
