@@ -37,7 +37,7 @@ def test_lanes_are_numbered_on_and_a_removed_number_is_never_used_again() -> Non
 
 
 def test_no_more_lanes_than_are_allowed() -> None:
-    assert len(next_lanes(TWO, 62)) == 98
+    assert len(next_lanes(TWO, 62)) == 62
     with pytest.raises(InvalidRequest, match="2 lanes exist and 99 are to be added; at most 64"):
         next_lanes(TWO, 99)
 
