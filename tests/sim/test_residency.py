@@ -239,6 +239,18 @@ def test_what_has_ended_since_the_last_refresh_does_not_come_back() -> None:
     run_virtual(main())
 
 
+def test_what_rests_leaves_although_a_refresh_failed_and_nothing_else_happens() -> None:
+    async def main() -> None:
+        async with small(new_cluster()) as (s, _):
+            await s.define(APPROVED)
+            s.faults.refuse(503, on="refresh", index=LANE)
+            await s.start("approved")
+            await asyncio.sleep(10)
+            assert await resident(s) == 0
+
+    run_virtual(main())
+
+
 def test_sleepers_hold_no_memory_and_cost_no_search() -> None:
     async def main() -> None:
         cluster = new_cluster()

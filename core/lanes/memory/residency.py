@@ -252,6 +252,7 @@ class Residency:
             await self._store.refresh(self._lane.index)
         except BaseException:
             self._leaving = leaving | self._leaving
+            self._evict_wanted.set()
             raise
         left = 0
         async with self._lock:
