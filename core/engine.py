@@ -366,18 +366,20 @@ class Engine:
             self.lane_lost(lane, str(error))
 
     async def _reload(self, lane: Lane, resident: Resident, found: StoredDocument) -> None:
-        fresh = await self._rebuild(lane, resident, found)
-        revoke_unanswered(lane, fresh, codec.decode_document(found.source)[1])
+        fresh, bookkeeping = await self._rebuild(lane, resident, found)
+        revoke_unanswered(lane, fresh, bookkeeping)
 
     async def _set_aside(self, lane: Lane, resident: Resident, reason: str) -> None:
         found = await self.store.get(lane.index, resident.id)
         if found is None:
             lane.gone(resident)
             return
-        fresh = await self._rebuild(lane, resident, found)
+        fresh, _ = await self._rebuild(lane, resident, found)
         lane.apply(fresh, set_aside_event(self.clock.now_ms(), reason))
 
-    async def _rebuild(self, lane: Lane, resident: Resident, found: StoredDocument) -> Resident:
+    async def _rebuild(
+        self, lane: Lane, resident: Resident, found: StoredDocument
+    ) -> tuple[Resident, codec.Bookkeeping]:
         lane.withdraw(resident)
         instance, bookkeeping = codec.decode_document(found.source)
         (instance,) = await with_sides(self.store, lane.index, [instance])
@@ -385,7 +387,7 @@ class Engine:
         fresh = resident_of(lane, instance, bookkeeping, found.version)
         lane.residents[fresh.id] = fresh
         lane.install(fresh)
-        return fresh
+        return fresh, bookkeeping
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
