@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .graph import Graph, Outline, build
-from .plan import ApprovalPolicy, Plan, RetryPolicy, StepPlan
+from .plan import ApprovalPolicy, Block, Budgets, Plan, RetryPolicy, StepPlan
 from .steps import ApprovalSpec, ExecutorStep, RetrySpec
 from .templates import Template, ValueCompiler, has_template
 
@@ -21,8 +21,10 @@ def compile_plan(definition: Definition, values: ValueCompiler) -> Plan:
         for index, step in enumerate(definition.steps)
     ]
     graph, _ = build(outlines)
+    roots = tuple(name for name, needed in graph.depends_on.items() if not needed)
+    main = Block("", "main", "", tuple(graph.depends_on), roots)
     steps = {
-        step.name: _step(definition, step, ("steps", index), graph, values)
+        step.name: _step(definition, step, ("steps", index), graph, values, main)
         for index, step in enumerate(definition.steps)
     }
     outputs = None if definition.outputs is None else values.compile_always(definition.outputs, ("outputs",))
@@ -30,10 +32,11 @@ def compile_plan(definition: Definition, values: ValueCompiler) -> Plan:
         name=definition.name,
         version=definition.version,
         steps=steps,
-        roots=tuple(name for name, step in steps.items() if not step.depends_on),
+        roots=roots,
         outputs=outputs,
         max_duration_ms=definition.max_duration or 0,
-        max_llm_calls=definition.max_llm_calls,
+        budgets=Budgets(llm_calls=definition.max_llm_calls, llm_calls_key="max_llm_calls"),
+        main=main,
         priority=definition.priority,
         labels=dict(definition.labels),
     )
@@ -45,7 +48,12 @@ def condition_of(value: Any) -> Any:
 
 
 def _step(
-    definition: Definition, step: ExecutorStep, path: tuple[str | int, ...], graph: Graph, values: ValueCompiler
+    definition: Definition,
+    step: ExecutorStep,
+    path: tuple[str | int, ...],
+    graph: Graph,
+    values: ValueCompiler,
+    main: Block,
 ) -> StepPlan:
     defaults = definition.defaults
     condition = None
@@ -70,6 +78,8 @@ def _step(
         retry=_retry(step.retry, defaults.retry if defaults else None),
         approval=_approval(step),
         permissions=tuple(step.permissions),
+        path=step.name,
+        block=main,
     )
 
 

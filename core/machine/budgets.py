@@ -40,11 +40,13 @@ def absorb(turn: Turn, state: StepState, reported: Usage) -> StepState:
 
 def overspent(turn: Turn) -> ErrorInfo | None:
     """The error that the instance fails with, if a budget is exceeded; reaching it exactly is fine."""
-    allowed = turn.plan.max_llm_calls
+    budgets = turn.plan.budgets
+    allowed = budgets.llm_calls
     if allowed is None or turn.usage.llm_calls <= allowed:
         return None
+    name = budgets.llm_calls_key
     return ErrorInfo(
-        "budget.llm_calls", f"the budget max_llm_calls is {allowed}, and {turn.usage.llm_calls} LLM calls were made"
+        "budget.llm_calls", f"the budget {name} is {allowed}, and {turn.usage.llm_calls} LLM calls were made"
     )
 
 

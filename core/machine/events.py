@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from ...claim.wire import Call, ErrorInfo, Usage
-from .state import Instance
+from .state import Child, Instance
 
 
 class Event(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -21,7 +21,11 @@ class Event(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 
 
 class Started(Event, frozen=True, tag="started", gc=False):
-    """The instance exists (its fields were set at creation): its first steps are activated."""
+    """The instance exists (its fields were set at creation): its first steps are activated, unless it is `queued`."""
+
+
+class Admitted(Event, frozen=True, tag="admitted", gc=False):
+    """A slot of its concurrency group is free: a queued instance starts."""
 
 
 class Claimed(Event, frozen=True, tag="claimed", gc=False):
@@ -33,7 +37,7 @@ class Claimed(Event, frozen=True, tag="claimed", gc=False):
 
 
 class Heartbeat(Event, frozen=True, tag="heartbeat", gc=False):
-    """An executor reports usage or a checkpoint. A bare renewal of the lease changes no state and is no event.
+    """An executor reports usage, a checkpoint or calls. A bare renewal of the lease changes no state and is no event.
 
     `usage` is cumulative for the attempt, here as in `Completed` and `Failed`: repeats count once.
     """
@@ -42,6 +46,7 @@ class Heartbeat(Event, frozen=True, tag="heartbeat", gc=False):
     token: int
     checkpoint: Any = None
     usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
 
 
 class Completed(Event, frozen=True, tag="completed", gc=False):
@@ -117,6 +122,82 @@ class TerminateRequested(Event, frozen=True, tag="terminate", gc=False):
     reason: str | None = None
 
 
+class PauseRequested(Event, frozen=True, tag="pause", gc=False):
+    """Nothing is claimable until `ResumeRequested`; attempts in progress go on, and so do timers."""
+
+    by: str
+    reason: str | None = None
+
+
+class ResumeRequested(Event, frozen=True, tag="resume", gc=False):
+    by: str
+    reason: str | None = None
+
+
+class SkipRequested(Event, frozen=True, tag="skip", gc=False):
+    """The step at a run path is not to be done: it counts as skipped, whatever of it is under way ends."""
+
+    path: str
+    by: str
+    reason: str | None = None
+
+
+class RetryRequested(Event, frozen=True, tag="retry", gc=False):
+    """Do a step again, and all that comes after it; also brings back an instance that failed or was cancelled.
+
+    `path` empty: the step that failed (each of them, where several did), or the first steps where `from_start`.
+    `inputs`, already checked, replace those of the instance.
+    """
+
+    by: str
+    path: str = ""
+    from_start: bool = False
+    inputs: Any = None
+    reason: str | None = None
+
+
+class Signalled(Event, frozen=True, tag="signal", gc=False):
+    """A signal for whichever step waits for its name; kept when none does."""
+
+    name: str
+    payload: Any
+    by: str
+
+
+class ChildReported(Event, frozen=True, tag="child_reported", gc=False):
+    """What a child instance has used by now, its own children included. Cumulative, as all reports of usage."""
+
+    path: str
+    child: str
+    usage: Usage | None = None
+    attempts: int = 0
+
+
+class ChildEnded(Event, frozen=True, tag="child_ended", gc=False):
+    """A child instance has reached a final status.
+
+    `result`: a sub-workflow's outputs, or what a child of a foreach left (`StepState.parts`); may be a `SideValue`.
+    `random` in [0, 1) spreads the backoff that may follow.
+    """
+
+    path: str
+    child: str
+    status: str
+    result: Any = None
+    error: ErrorInfo | None = None
+    usage: Usage | None = None
+    attempts: int = 0
+    random: float = 0.0
+
+
+class ChildRefused(Event, frozen=True, tag="child_refused", gc=False):
+    """A child can't begin: no such workflow, params that its inputs refuse, or too deep a recursion."""
+
+    path: str
+    child: str
+    error: ErrorInfo
+
+
 class Rejected(Event, frozen=True, tag="rejected", gc=False):
     """Elasticsearch can't hold what the instance had become: it fails with this error, from its last stored state."""
 
@@ -136,6 +217,15 @@ AnyEvent = (
     | CancelRequested
     | TerminateRequested
     | Rejected
+    | Admitted
+    | PauseRequested
+    | ResumeRequested
+    | SkipRequested
+    | RetryRequested
+    | Signalled
+    | ChildReported
+    | ChildEnded
+    | ChildRefused
 )
 
 
@@ -198,7 +288,36 @@ class InstanceEnded(Struct, frozen=True, gc=False):
     """The instance reached a final status: its record belongs into history, then its document goes."""
 
 
-Effect = StepReady | ReadyEnded | LeaseEnded | AttemptEnded | InstanceEnded
+class CallsMade(Struct, frozen=True, gc=False):
+    """A heartbeat brought calls of an attempt in progress: lot number `part` (from 1) belongs into history."""
+
+    path: str
+    attempt: int
+    part: int
+    calls: tuple[Call, ...]
+
+
+class ChildWanted(Struct, frozen=True, gc=False):
+    """A child instance is to begin once this transition stands: `items_child` or a sub-workflow's instance.
+
+    `count` items from number `first` on for a child of a foreach, 0 for a sub-workflow.
+    """
+
+    path: str
+    child: Child
+    first: int = 0
+    count: int = 0
+
+
+class ChildSteered(Struct, frozen=True, gc=False):
+    """A child instance is to be told."""
+
+    child: str
+    how: Literal["cancel", "terminate", "pause", "resume"]
+    reason: str
+
+
+Effect = CallsMade | ChildWanted | ChildSteered | StepReady | ReadyEnded | LeaseEnded | AttemptEnded | InstanceEnded
 
 
 class Refused(Struct, frozen=True, gc=False):

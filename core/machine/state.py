@@ -75,6 +75,62 @@ class Approval(Struct, frozen=True, omit_defaults=True, gc=False):
     form: dict[str, Any] | None = None
 
 
+class Child(Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """A child instance under way: `id`, which of its parent's children it is (`number`, from 0), and its usage so far.
+
+    The children of a foreach hold some of its items each; a sub-workflow step has one child for each attempt.
+    """
+
+    id: str
+    number: int = 0
+    usage: Usage | None = None
+    attempts: int = 0
+
+
+class Progress(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a step stands that has steps or children of its own.
+
+    `chosen`: the case of a switch. `iteration`: the one of a while that is under way. Of a foreach `count` is how many
+    items it has, `begun` and `ended` how many of its children were begun and have ended, `failed` how many items
+    failed. `children` are those under way, of a sub-workflow step too. `handling`: the step has failed, and its
+    `on_failure` steps run.
+    """
+
+    chosen: str | None = None
+    iteration: int = 0
+    count: int = 0
+    begun: int = 0
+    ended: int = 0
+    failed: int = 0
+    children: tuple[Child, ...] = ()
+    handling: bool = False
+
+
+class Signal(Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """A signal that came before anything waited for it, kept until something does."""
+
+    name: str
+    payload: Any
+    at_ms: int
+    by: str
+
+
+class Items(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What an instance runs that is a child of a foreach: `values`, the items from number `first` on.
+
+    `path` is the foreach's run path in the parent. `begun` counts the items begun, at most `max_parallel` of which are
+    under way at once; `failed` maps the indices of those that failed to why. `values_ref`: their side document.
+    """
+
+    path: str
+    first: int
+    values: Any
+    max_parallel: int
+    begun: int = 0
+    failed: dict[int, ErrorInfo] = {}
+    values_ref: str | None = None
+
+
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one run, under its run path.
 
@@ -83,7 +139,14 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     is known. `failures` counts attempts that failed, `lost` the leases lost in a row. `activated_at_ms` is when the
     step's `input` was evaluated (its `if`, while it waits for an approval): a rendering at that time, from the same
     results, gives the same input again. `wake_at_ms` is the step's next own timer, whatever its kind. `usage` is the
-    current attempt's; `usage_released` the part of it that holders reported who then released the lease.
+    current attempt's; `usage_released` the part of it that holders reported who then released the lease. `call_parts`
+    counts the lots of calls that heartbeats of the attempt have brought.
+
+    `flow` is for steps that have steps or children of their own. `parts` of a foreach maps the numbers of children that
+    have ended to what they left: `{"results": [...], "failures": [[index, type, message]], "undo": [[run path, time of
+    completion, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw at its
+    activation of what may change since: `vars` and `signals`, as far as its templates speak of them. `handled`: the
+    step has failed, and the instance goes on as `on_failure` says. `undone`: how its compensation ended.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -105,13 +168,35 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     usage: Usage | None = None
     approval: Approval | None = None
     usage_released: Usage | None = None
+    flow: Progress | None = None
+    parts: dict[int, Any] = {}
+    seen: dict[str, Any] | None = None
+    handled: bool = False
+    undone: Literal["", "succeeded", "failed", "skipped"] = ""
+    call_parts: int = 0
+
+
+def part_ref(instance_id: str, path: str, attempt: int, number: int) -> str:
+    """The side document of what a child of a foreach left."""
+    return f"{instance_id}:{path}:{attempt}:{number}"
 
 
 class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One run of a definition: the part of the lane document that the machine owns.
 
-    `steps` maps run paths to states and holds every step from the start on. `tokens` is the last fencing token given
-    out; the next lease gets `tokens + 1`. `priority` is 0 (first) to 9.
+    `steps` maps run paths to states: every step of the definition's own list from the start on, those inside steps
+    while these run. `tokens` is the last fencing token given out; the next lease gets `tokens + 1`. `priority` is 0
+    (first) to 9. `usage` and `attempts` (those that have ended) count the children's too.
+
+    `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
+    `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
+    name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`.
+    `remembered` is to be the `memory` of the next run with its `memory_key`.
+
+    A child names its parent, the step there and which of its children it is; `depth` counts the sub-workflows above.
+    `watched`: an instance above has a budget. A child of a foreach has `items`, and in `outer` what its templates see
+    of the outside: `steps`, `vars`, `signals`, `item` and `index`; `of` is the instance that it is a part of, under
+    whose id its attempts are recorded.
     """
 
     id: str
@@ -140,3 +225,23 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     correlation_id: str | None = None
     traceparent: str | None = None
     parent_id: str | None = None
+    attempts: int = 0
+    vars: dict[str, Any] = {}
+    signals: dict[str, Any] = {}
+    inbox: tuple[Signal, ...] = ()
+    memory: Any = None
+    memory_key: str | None = None
+    remembered: dict[str, Any] = {}
+    ending: InstanceStatus | None = None
+    undone: Literal["", "succeeded", "failed"] = ""
+    group: str | None = None
+    queued: bool = False
+    redrives: int = 0
+    parent_path: str | None = None
+    parent_number: int = 0
+    depth: int = 0
+    watched: bool = False
+    of: str | None = None
+    items: Items | None = None
+    outer: Any = None
+    outer_ref: str | None = None

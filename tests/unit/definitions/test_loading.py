@@ -20,7 +20,7 @@ def context_with(**results: object) -> dict[str, object]:
 def test_the_definition_at_the_foot_of_the_language_page_loads_compiles_and_renders_as_it_stands() -> None:
     definition = one((DATA / "ai-security-investigation.yaml").read_bytes())
     plan = definition.compile()
-    assert (plan.name, plan.version, plan.max_duration_ms, plan.max_llm_calls) == (
+    assert (plan.name, plan.version, plan.max_duration_ms, plan.budgets.llm_calls) == (
         "ai-security-investigation",
         2,
         300_000,
@@ -53,7 +53,7 @@ def test_what_is_left_out_has_its_default() -> None:
     definition = one("name: x\nsteps: [{name: a, executor: e}]\n")
     plan = definition.compile()
     assert (definition.version, definition.description, definition.inputs) == (1, None, None)
-    assert (plan.priority, plan.max_duration_ms, plan.max_llm_calls, plan.outputs, plan.labels) == (
+    assert (plan.priority, plan.max_duration_ms, plan.budgets.llm_calls, plan.outputs, plan.labels) == (
         5,
         0,
         None,

@@ -25,7 +25,7 @@ from leasehold.core.machine import (
     advance,
     new_instance,
 )
-from leasehold.definitions.plan import ApprovalPolicy, Plan, StepPlan
+from leasehold.definitions.plan import ApprovalPolicy, Block, Budgets, Plan, StepPlan
 from leasehold.definitions.templates import Template, TemplateError
 
 START_MS = 1_000_000
@@ -70,15 +70,21 @@ def plan(*steps: StepPlan, **fields: Any) -> Plan:
     for each in steps:
         above = [ancestors[name] | {name} for name in each.depends_on]
         ancestors[each.name] = frozenset().union(*above)
+    roots = tuple(each.name for each in steps if not each.depends_on)
+    main = Block("", "main", "", tuple(each.name for each in steps), roots)
+    if "max_llm_calls" in fields:
+        fields["budgets"] = Budgets(llm_calls=fields.pop("max_llm_calls"), llm_calls_key="max_llm_calls")
     linked = {
         each.name: replace(
             each,
+            path=each.name,
+            block=main,
             ancestors=ancestors[each.name],
             dependents=tuple(other.name for other in steps if each.name in other.depends_on),
         )
         for each in steps
     }
-    return Plan("triage", 3, linked, tuple(each.name for each in steps if not each.depends_on), **fields)
+    return Plan("triage", 3, linked, roots, main=main, **fields)
 
 
 class Run:
