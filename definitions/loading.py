@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from .blueprints import Expansion, expanded
 from .checks.checking import check
 from .checks.explaining import violations_of
 from .definition import MANAGED_PREFIX, Definition
@@ -14,18 +15,27 @@ from .templates import LIMITS, Limits
 from .words import kind
 
 VIOLATIONS_MAX = 1_000
+_NOTHING = Expansion()
 
 
 def load(
-    source: str | bytes, *, origin: str = "<yaml>", managed: bool = False, limits: Limits = LIMITS
+    source: str | bytes,
+    *,
+    origin: str = "<yaml>",
+    managed: bool = False,
+    limits: Limits = LIMITS,
+    expansion: Expansion = _NOTHING,
 ) -> list[Definition]:
     """The definitions of a YAML text, one a document, in order; at least one.
 
     `origin` names the text in messages; `managed` lets names begin with `system-`; `limits` are those of every
-    rendering of the templates. These are compiled on the way: a definition of ten steps takes about 15 ms, the largest
-    that is accepted a few seconds, all of it spent in Python. Raises: DefinitionError with every violation.
+    rendering of the templates; `expansion` is what the blueprints in the text need from outside. Templates are compiled
+    on the way: a definition of ten steps takes about 15 ms, the largest that is accepted a few seconds, all of it
+    spent in Python. Raises: DefinitionError with every violation.
     """
     text, documents, violations = read_documents(source)
+    documents, found_expanding = expanded(documents, expansion)
+    violations += found_expanding
     definitions: list[Definition] = []
     for document in documents:
         definition, found = _definition(document, managed, limits)

@@ -80,6 +80,8 @@ class TemplatePlaces:
         value = node.value if isinstance(node.value, str) else ""
         in_value = [match.start() for match in _OPENING.finditer(value)]
         in_raw = [match.start() for match in _OPENING.finditer(raw)]
+        if len(in_raw) != len(in_value):  # a blueprint's `${{ }}` are in the YAML, and in the string no more
+            in_raw = [at for at in in_raw if not raw.startswith("$", at - 1)]
         self._raw = raw
         self._openings = list(_paired(value, raw, in_value, in_raw, node)) if len(in_value) == len(in_raw) else []
 
