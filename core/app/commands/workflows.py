@@ -12,11 +12,13 @@ from rich.table import Table
 
 from ....claim.errors import needs
 from ....claim.wire import DefinitionList, DefinitionStored, DefinitionView
+from .blueprints import BlocksOption, SetOption, ValuesOption, definitions_of, expansion_of
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 
 if TYPE_CHECKING:
     from ....definitions import Definition, DefinitionError
+    from ....definitions.blueprints import Expansion
 
 app = typer.Typer(help="Check, store and read workflow definitions.", no_args_is_help=True, cls=SentenceGroup)
 
@@ -27,13 +29,17 @@ NameArgument = Annotated[str, typer.Argument(help="The workflow's name.")]
 @app.command()
 def validate(
     files: FilesArgument,
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    blocks: BlocksOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every violation as JSON.")] = False,
 ) -> None:
     """Say whether the definitions in FILE... are valid, and if not, what is wrong in which line."""
     rows: list[dict[str, Any]] = []
     failed = False
+    expansion = expansion_of(settings, values, blocks)
     for path in files:
-        found = _load(path)
+        found = definitions_of(path, expansion)
         if isinstance(found, list):
             rows.append({"file": str(path), "valid": True, "workflows": [definition.name for definition in found]})
             if not as_json:
@@ -51,6 +57,19 @@ def validate(
 
 
 @app.command()
+def render(
+    files: FilesArgument,
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    blocks: BlocksOption = None,
+) -> None:
+    """Print the definitions in FILE... as they would be stored: parameters and blocks written out, and checked."""
+    expansion = expansion_of(settings, values, blocks)
+    sources = [definition.source.strip("\n") for definition in _valid(files, expansion)]
+    typer.echo("\n---\n".join(source.removeprefix("---\n") for source in sources))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors."""
     with needs("server", "this command"):
@@ -61,18 +80,16 @@ def schema() -> None:
 @app.command()
 def put(
     files: FilesArgument,
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    blocks: BlocksOption = None,
     server: ServerOption = DEFAULT_SERVER,
     tenant: TenantOption = None,
     space: SpaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Store the definitions in FILE... and make them the active versions. All are checked before the first is sent."""
-    definitions: list[Definition] = []
-    for path in files:
-        found = _load(path)
-        if not isinstance(found, list):
-            raise CommandFailed(f"{path} is not valid, and nothing was stored:\n{found}")
-        definitions += found
+    definitions = _valid(files, expansion_of(settings, values, blocks), "and nothing was stored")
     remote = Remote(server, tenant, space)
     stored = [
         remote.ask(
@@ -139,18 +156,15 @@ def delete(
     typer.echo(f"{name} is out of use")
 
 
-def _load(path: Path) -> list[Definition] | DefinitionError:
-    """The definitions of a file, or what is wrong with them. Raises: CommandFailed when the file can't be read."""
-    with needs("server", "this command"):
-        from ....definitions import DefinitionError, load
-    try:
-        source = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    except OSError as error:
-        raise CommandFailed(f"{path} can't be read: {error.strerror}") from None
-    try:
-        return list(load(source, origin=str(path)))
-    except DefinitionError as error:
-        return error
+def _valid(files: list[Path], expansion: Expansion, otherwise: str = "") -> list[Definition]:
+    """The definitions of all files. Raises: CommandFailed if one is not valid."""
+    definitions: list[Definition] = []
+    for path in files:
+        found = definitions_of(path, expansion)
+        if not isinstance(found, list):
+            raise CommandFailed(f"{path} is not valid{f', {otherwise}' if otherwise else ''}:\n{found}")
+        definitions += found
+    return definitions
 
 
 def _rows(error: DefinitionError) -> list[dict[str, Any]]:
