@@ -30,13 +30,17 @@ class Usage(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Call(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One tool or model call that an executor made during an attempt."""
+    """One tool or model call that an executor made during an attempt.
+
+    `number` counts the calls made under one lease, from 1: reported twice, a call of that number is shown once.
+    """
 
     name: ShortText
     input: Any = None
     output: Any = None
     duration_ms: NonNegative = 0
     usage: Usage | None = None
+    number: NonNegative = 0
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -98,12 +102,16 @@ class FailBody(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class HeartbeatBody(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Renews the lease. `progress` is a percentage; `checkpoint` is kept and given to the next attempt."""
+    """Renews the lease. `progress` is a percentage; `checkpoint` is kept and given to the next attempt.
+
+    `calls` are those made since the last report: each lot goes into history by itself and is not to be sent again.
+    """
 
     progress: Annotated[float, Meta(ge=0, le=100)] | None = None
     message: ShortText | None = None
     checkpoint: Any = None
     usage: Usage | None = None
+    calls: list[Call] = field(default_factory=list)
 
 
 class HeartbeatAnswer(Struct, frozen=True, gc=False):
@@ -209,8 +217,30 @@ class DecisionBody(Struct, frozen=True, omit_defaults=True):
     form: dict[str, Any] | None = None
 
 
+Reason = Annotated[str, Meta(max_length=8192)]
+
+
 class ReasonBody(Struct, frozen=True, omit_defaults=True):
-    reason: Annotated[str, Meta(max_length=8192)] | None = None
+    reason: Reason | None = None
+
+
+class SignalBody(Struct, frozen=True, omit_defaults=True):
+    """The body of `_signal/{name}`: `payload` is what `wait_for_signal` gives as its result."""
+
+    payload: Any = None
+    reason: Reason | None = None
+
+
+class RetryBody(Struct, frozen=True, omit_defaults=True):
+    """The body of `_retry`. `step` is a run path; without it the steps that failed are done again.
+
+    `from_start`: everything is done again. `params` change single params of the instance; the others stay.
+    """
+
+    step: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    from_start: bool = False
+    params: dict[str, Any] | None = None
+    reason: Reason | None = None
 
 
 class StepView(Struct, frozen=True, omit_defaults=True):

@@ -87,10 +87,14 @@ class Catalog:
 
     def cached_plan(self, tenant: str, name: str, version: int) -> Plan:
         """The plan of a version that `plan` has loaded before. Raises: NotFound."""
+        return self.cached(tenant, name, version).plan
+
+    def cached(self, tenant: str, name: str, version: int) -> Compiled:
+        """A version that `plan` has loaded before. Raises: NotFound."""
         compiled = self._compiled.get((tenant, name, version))
         if compiled is None:
             raise NotFound("definition", f"{name} version {version}")
-        return compiled.plan
+        return compiled
 
     async def plan(self, tenant: str, name: str, version: int) -> Plan:
         """Raises: NotFound."""

@@ -18,6 +18,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from ..claim.wire import Call, ErrorInfo, Usage
+from .history_records import AuditRecord, CallsRecord
 from .machine.events import AttemptRecord
 from .machine.state import Approval, Instance, InstanceStatus, SideValue, StepState, plain
 
@@ -102,6 +103,7 @@ class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     started_by: str = ""
     correlation_id: str | None = None
     parent_id: str | None = None
+    redrives: int = 0
     error: ErrorInfo | None = None
     usage: Usage | None = None
     trace: TraceFields | None = None
@@ -122,6 +124,73 @@ class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     log: list[Raw]
 
 
+class ShareRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A row of `workflow-events`: how a share of a foreach ended. `workflow.id` is the instance that it is a part of.
+
+    `instance` is its final `Instance`, `log` the part of its events that did not leave before.
+    """
+
+    timestamp: datetime = field(name="@timestamp")
+    workflow: WorkflowFields
+    tenant: str
+    space: str
+    parent_id: str
+    instance: Raw
+    log_parts: int = 0
+    log: list[Raw]
+    stripped: bool = False
+
+
+class CallsStepFields(Struct, frozen=True, gc=False):
+    path: str
+    attempt: int
+
+
+class CallsRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A row of `workflow-events`: lot `part` (from 1) of the calls that heartbeats of an attempt brought."""
+
+    timestamp: datetime = field(name="@timestamp")
+    workflow: WorkflowFields
+    step: CallsStepFields
+    tenant: str
+    space: str
+    part: int
+    worker: str
+    token: int
+    calls: tuple[Call, ...] = ()
+    stripped: bool = False
+
+
+class ActionFields(Struct, frozen=True, omit_defaults=True, gc=False):
+    action: str
+    outcome: EventOutcome = "unknown"
+    reason: str | None = None
+
+
+class UserFields(Struct, frozen=True, omit_defaults=True, gc=False):
+    name: str
+    roles: tuple[str, ...] = ()
+
+
+class PathFields(Struct, frozen=True, gc=False):
+    path: str
+
+
+class AuditRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A row of `workflow-audit`: somebody told an instance to do something, and it did."""
+
+    timestamp: datetime = field(name="@timestamp")
+    event: ActionFields
+    user: UserFields
+    workflow: WorkflowFields
+    step: PathFields | None = None
+    tenant: str
+    space: str
+    trace: TraceFields | None = None
+    details: Any = None
+    stripped: bool = False
+
+
 class _FinalInstance(Struct, gc=False):
     instance: Instance
 
@@ -134,7 +203,7 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
     output_text, output_lines = _text(output)
     row = StepRow(
         timestamp=finished_at,
-        workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
+        workflow=_recorded_workflow(instance),
         step=StepFields(
             name=record.step,
             path=record.path,
@@ -166,7 +235,7 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
 
 
 def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> bytes:
-    """The row of a finished instance; its id is the instance's. Side values stand in it in full."""
+    """The row of a finished instance; its id is `instance_row_id`. Side values stand in it in full."""
     inputs, inputs_lines = _text(instance.inputs)
     outputs, outputs_lines = _text(instance.outputs)
     finished_at = _time(instance.finished_at_ms)
@@ -188,6 +257,7 @@ def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> by
         started_by=instance.started_by,
         correlation_id=instance.correlation_id,
         parent_id=instance.parent_id,
+        redrives=instance.redrives,
         error=instance.error,
         usage=instance.usage,
         trace=_trace(instance.traceparent),
@@ -198,6 +268,48 @@ def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> by
     return _encode(row)
 
 
+def instance_row_id(instance: Instance) -> str:
+    """The id of its row: one that was brought back has a row for each of its ends."""
+    return f"{instance.id}:r{instance.redrives}" if instance.redrives else instance.id
+
+
+def calls_row(instance: Instance, part: int, record: CallsRecord) -> bytes:
+    """A lot of calls; its id is `<instance id>:<run path>:<attempt>:calls:<part>`."""
+    row = CallsRow(
+        timestamp=_time(record.at_ms),
+        workflow=_recorded_workflow(instance),
+        step=CallsStepFields(record.path, record.attempt),
+        tenant=instance.tenant,
+        space=instance.space,
+        part=part,
+        worker=record.worker,
+        token=record.token,
+        calls=record.calls,
+    )
+    return _encode(row)
+
+
+def audit_row(instance: Instance, record: AuditRecord) -> bytes:
+    """What somebody told the instance; its id is `<instance id>:audit:<place of the event in the log>`."""
+    row = AuditRow(
+        timestamp=_time(record.at_ms),
+        event=ActionFields(record.action, "success", record.reason),
+        user=UserFields(record.by, record.roles),
+        workflow=_recorded_workflow(instance),
+        step=PathFields(record.path) if record.path else None,
+        tenant=instance.tenant,
+        space=instance.space,
+        trace=_trace(instance.traceparent),
+        details=record.details,
+    )
+    return _encode(row)
+
+
+def _recorded_workflow(instance: Instance) -> WorkflowFields:
+    """What happens in a share of a foreach belongs to the instance that it is a part of."""
+    return WorkflowFields(instance.of or instance.id, instance.workflow, instance.version)
+
+
 def events_row(instance: Instance, part: int, log: Sequence[bytes]) -> bytes:
     """A part of a long event log; its id is `<instance id>:events:<part>`.
 
@@ -205,7 +317,7 @@ def events_row(instance: Instance, part: int, log: Sequence[bytes]) -> bytes:
     """
     row = EventsRow(
         timestamp=_time(instance.created_at_ms),
-        workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
+        workflow=_recorded_workflow(instance),
         tenant=instance.tenant,
         space=instance.space,
         part=part,
@@ -214,10 +326,29 @@ def events_row(instance: Instance, part: int, log: Sequence[bytes]) -> bytes:
     return _encode(row)
 
 
+def share_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> bytes:
+    """The row of a finished share of a foreach; its id is the share's. It stands beside the parts of its log.
+
+    What the share was given by its parent follows from that one's own record: inputs, trigger and outside are left out.
+    """
+    own = replace(_without_references(instance), inputs={}, trigger={}, outer=None)
+    row = ShareRow(
+        timestamp=_time(instance.finished_at_ms),
+        workflow=_recorded_workflow(instance),
+        tenant=instance.tenant,
+        space=instance.space,
+        parent_id=instance.parent_id or "",
+        instance=Raw(_encode(own)),
+        log_parts=log_parts,
+        log=[Raw(entry) for entry in log],
+    )
+    return _encode(row)
+
+
 def stripped_row(row: bytes) -> bytes:
     """A row without what users' payloads put into it, marked `stripped`: for one that Elasticsearch refuses."""
     fields: dict[str, Any] = msgspec.json.decode(row)
-    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log"):
+    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log", "details"):
         fields.pop(name, None)
     if "step" in fields:
         for name in ("input", "output", "input_lines", "output_lines"):
@@ -296,8 +427,10 @@ def _without_references(instance: Instance) -> Instance:
     if any(map(_result_ref, instance.steps.values())):
         steps = {path: replace(step, result_ref=None) for path, step in instance.steps.items()}
         instance = replace(instance, steps=steps)
-    if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref:
-        instance = replace(instance, inputs_ref=None, trigger_ref=None, outputs_ref=None)
+    if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref or instance.outer_ref:
+        instance = replace(instance, inputs_ref=None, trigger_ref=None, outputs_ref=None, outer_ref=None)
+    if instance.items is not None and instance.items.values_ref:
+        instance = replace(instance, items=replace(instance.items, values_ref=None))
     return instance
 
 
@@ -306,7 +439,7 @@ def _without_payloads(instance: Instance) -> Instance:
         return None if approval is None else replace(approval, form=None, comment=None)
 
     def bare_step(step: StepState) -> StepState:
-        return replace(step, result=None, checkpoint=None, error=None, approval=bare(step.approval))
+        return replace(step, result=None, checkpoint=None, error=None, approval=bare(step.approval), parts={})
 
     steps = {path: bare_step(step) for path, step in instance.steps.items()}
     return replace(instance, inputs={}, trigger={}, outputs=None, error=None, steps=steps)

@@ -6,13 +6,12 @@ passes it on to nobody. Bodies are JSON, tagged by `op`, sent by whatever implem
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from ..claim.wire import (
     ClaimedStep,
-    DecisionBody,
     InstanceView,
     Problem,
     StartAnswer,
@@ -23,6 +22,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from .errors import LeaseholdError, Unavailable
+from .orders import AnyOrder
 from .principal import Principal
 
 
@@ -63,26 +63,18 @@ class LeaveAt(PeerRequest, frozen=True, tag="leave"):
     ask_id: str
 
 
-class DecideAt(PeerRequest, frozen=True, tag="decide"):
-    instance_id: str
-    approved: bool
-    step: str | None
-    body: DecisionBody
-
-
-class EndAt(PeerRequest, frozen=True, tag="end"):
-    """Cancel or terminate."""
+class SteerAt(PeerRequest, frozen=True, tag="steer"):
+    """Carry out what the principal orders."""
 
     instance_id: str
-    how: Literal["cancel", "terminate"]
-    reason: str | None
+    order: AnyOrder
 
 
 class LookAt(PeerRequest, frozen=True, tag="look"):
     """The control index holds something new, such as lanes that were given back: look at it now."""
 
 
-AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | DecideAt | EndAt | LookAt
+AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | LookAt
 
 
 class PeerAnswer(Struct, frozen=True, omit_defaults=True):

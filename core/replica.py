@@ -40,6 +40,7 @@ from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
+from .orders import AnyOrder, Cancel, Decide, Terminate
 from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
 from .ports import Clock, Store
 from .principal import Principal
@@ -168,16 +169,28 @@ class Replica:
     async def decide(
         self, principal: Principal, instance_id: str, *, approved: bool, step: str | None, body: DecisionBody
     ) -> InstanceView:
-        """Approve or reject. Raises: NotFound; Conflict (no approval is open, or several and none named); Forbidden."""
-        return await self._steering.decide(principal, instance_id, approved=approved, step=step, body=body)
+        """Approve or reject. Raises: as `steer`; InvalidRequest when the form does not fit; Forbidden.
+
+        Conflict: no approval is open, or several and none named.
+        """
+        return await self.steer(
+            principal, instance_id, Decide(approved=approved, step=step, comment=body.comment, form=body.form)
+        )
 
     async def cancel(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
-        """Raises: NotFound; Conflict when it has ended otherwise."""
-        return await self._steering.cancel(principal, instance_id, reason)
+        """Raises: as `steer`; Conflict when it has ended otherwise."""
+        return await self.steer(principal, instance_id, Cancel(reason=reason))
 
     async def terminate(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
-        """Raises: NotFound; Conflict when it has ended otherwise."""
-        return await self._steering.terminate(principal, instance_id, reason)
+        """Raises: as `steer`; Conflict when it has ended otherwise."""
+        return await self.steer(principal, instance_id, Terminate(reason=reason))
+
+    async def steer(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
+        """Carry an order out: the instance after it. A harmless repeat is answered alike.
+
+        Raises: NotFound; Conflict when it does not apply to the instance as it is; InvalidRequest; PayloadTooLarge.
+        """
+        return await self._steering.steer(principal, instance_id, order)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

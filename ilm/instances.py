@@ -24,6 +24,8 @@ FIELDS: Mapping = {
     "started_by": keyword(),
     "correlation_id": keyword(),
     "parent_id": keyword(),
+    # How often it was brought back before this end; absent for none.
+    "redrives": integer(),
     "event": group(outcome=keyword()),
     "error": group(type=keyword(), message=text()),
     "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),

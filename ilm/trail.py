@@ -1,8 +1,8 @@
-"""`workflow-events`: parts of long event logs, for replay. `workflow-audit`: who did what."""
+"""`workflow-events`: parts of long event logs, for replay, and calls. `workflow-audit`: who did what."""
 
 from __future__ import annotations
 
-from .fields import Mapping, date, group, integer, keyword, stored, text
+from .fields import Mapping, boolean, date, group, integer, keyword, long, stored, text
 
 EVENTS: Mapping = {
     "@timestamp": date(),
@@ -11,6 +11,16 @@ EVENTS: Mapping = {
     "space": keyword(),
     "part": integer(),
     "log": stored(),
+    # Of a share of a foreach that has ended, which is a row of its own: its final state.
+    "parent_id": keyword(),
+    "instance": stored(),
+    "log_parts": integer(),
+    # Of a lot of calls that heartbeats brought, which is a row of its own.
+    "step": group(path=keyword(), attempt=integer()),
+    "worker": keyword(),
+    "token": long(),
+    "calls": stored(),
+    "stripped": boolean(),
 }
 
 AUDIT: Mapping = {
@@ -24,6 +34,7 @@ AUDIT: Mapping = {
     "space": keyword(),
     "trace": group(id=keyword()),
     "details": stored(),
+    "stripped": boolean(),
 }
 
 SETTINGS: Mapping = {

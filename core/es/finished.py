@@ -22,10 +22,13 @@ def finished_body(ids: Sequence[str]) -> dict[str, Any]:
 
 
 def finished_instance_body(instance_id: str) -> dict[str, Any]:
-    """One finished instance's row, wherever behind the alias it stands: the newest where it stands twice."""
+    """One finished instance's row, wherever behind the alias it stands: its last end, the newest where that is doubled.
+
+    An instance that was brought back has a row for each of its ends.
+    """
     return {
-        "query": {"ids": {"values": [instance_id]}},
-        "sort": [{"@timestamp": {"order": "desc"}}],
+        "query": {"term": {"workflow.id": instance_id}},
+        "sort": [{"redrives": {"order": "desc"}}, {"@timestamp": {"order": "desc"}}],
         "size": 1,
         "track_total_hits": False,
     }

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from ..history_records import AuditRecord, CallsRecord
 from ..machine.events import AttemptRecord
 from ..machine.state import Instance, SideValue, StepState
 
@@ -20,14 +21,16 @@ from ..machine.state import Instance, SideValue, StepState
 class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """A history record that is produced and not yet confirmed, and the concrete index that it goes to.
 
-    `count` is the number of log entries that an `events` part takes along, `part` its number.
+    Of `events` `count` is the number of log entries that the part takes along, `part` its number. Of `audit` they are
+    the place of its event in the log: parts that had left, and entries since. Of `calls` `part` numbers the lot.
     """
 
-    kind: Literal["step", "instance", "events"]
+    kind: Literal["step", "instance", "events", "audit", "calls"]
     index: str
     record: AttemptRecord | None = None
     part: int = 0
     count: int = 0
+    told: AuditRecord | CallsRecord | None = None
 
 
 class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):

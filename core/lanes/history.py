@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from random import Random
 
 import structlog
+from msgspec.structs import replace
 
 from ...ilm import IndexNames
 from ..errors import StoreError, StoreRejected
@@ -60,7 +61,13 @@ class History:
         self._random = random
         self._settings = settings
         self._metrics = metrics
-        self._aliases = {"step": names.steps, "instance": names.instances, "events": names.events}
+        self._aliases = {
+            "step": names.steps,
+            "instance": names.instances,
+            "events": names.events,
+            "calls": names.events,
+            "audit": names.audit,
+        }
         self._write_indices: dict[str, str] = {}
         self._waiting: deque[Record] = deque()
         self._on_the_way: set[tuple[Resident, str]] = set()
@@ -263,8 +270,7 @@ class History:
         resident, row_id = record.resident, record.row_id
         known = resident.outbox.get(row_id)
         row = None if known is None else known.row
-        entry = OutboxEntry(record.entry.kind, index, record.entry.record, record.entry.part, record.entry.count)
-        resident.put_outbox(row_id, entry, row)
+        resident.put_outbox(row_id, replace(record.entry, index=index), row)
         self._on_the_way.discard((resident, row_id))
         # The acknowledgement of this write delivers the record to the index that it names.
         resident.lane.committer.touch(resident)

@@ -14,18 +14,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from ...claim.wire import ErrorInfo
+from ...claim.wire import Call, ErrorInfo
 from ...definitions.plan import Plan
 from ..errors import InvalidRequest, Unavailable
-from ..history_rows import events_row, instance_row, step_row
+from ..history_records import AuditRecord, CallsRecord
+from ..history_rows import audit_row, calls_row, events_row, instance_row, step_row
 from ..machine import advance, next_wake_ms, render_input
 from ..machine.events import (
     AnyEvent,
     AttemptEnded,
+    CallsMade,
     Claimed,
     Completed,
     Effect,
     Failed,
+    Heartbeat,
     InstanceEnded,
     LeaseEnded,
     LeaseExpired,
@@ -40,6 +43,7 @@ from ..ports import StoredDocument
 from . import codec
 from .codec import OutboxEntry
 from .commits.committer import Committer
+from .memory.loading import row_id_of
 from .memory.ready_queue import ReadyStep
 from .memory.residency import Residency
 from .memory.resident import Answer, Named, Resident
@@ -140,6 +144,16 @@ class Lane:
         self._wake_at(resident, next_wake_ms(transition.instance))
         self.committer.touch(resident)
         return None
+
+    def audit(self, resident: Resident, record: AuditRecord) -> None:
+        """The event that was applied just now was somebody's order: a row of the trail goes with its write.
+
+        Its id is the event's place in the log, so it is the same however often the event is applied or delivered.
+        """
+        entry = OutboxEntry(
+            "audit", self._history.index("audit"), part=resident.log_parts, count=len(resident.log), told=record
+        )
+        resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
 
     def answer(self, resident: Resident, ticket: Ticket, slot: int, outcome: Any) -> None:
         """Settle the ticket once all that has happened to the instance so far stands in Elasticsearch."""
@@ -292,13 +306,16 @@ class Lane:
             self._record_attempt(resident, effect)
         elif type(effect) is LeaseEnded:
             resident.lease_ended(effect.path)
+            resident.told_to_stop(effect.path, effect.token, effect.reason)
         elif type(effect) is ReadyEnded:
             step = resident.ready.pop(effect.path, None)
             if step is not None:
                 self._queue.withdraw(step)
         elif type(effect) is InstanceEnded:
             entry = OutboxEntry("instance", self._history.index("instance"))
-            resident.put_outbox(resident.id, entry, None)
+            resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
+        elif type(effect) is CallsMade:
+            self._record_calls(resident, effect)
 
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
@@ -317,6 +334,13 @@ class Lane:
         resident.put_outbox(row_id, entry, row)
         # The next attempt's StepReady brings the input again.
         resident.inputs.pop(record.path, None)
+
+    def _record_calls(self, resident: Resident, effect: CallsMade) -> None:
+        state = resident.instance.steps[effect.path]
+        now_ms = self._clock.now_ms()
+        record = CallsRecord(effect.path, effect.attempt, state.token, now_ms, state.worker or "", effect.calls)
+        entry = OutboxEntry("calls", self._history.index("calls"), part=effect.part, told=record)
+        resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
 
     def _cut_log(self, resident: Resident) -> None:
         """Send the log so far to history, so that the bytes written for an event do not grow with those before it."""
@@ -340,6 +364,10 @@ class Lane:
             return instance_row(resident.instance, resident.log, resident.log_parts)
         if entry.kind == "events":
             return events_row(resident.instance, entry.part, resident.log[: entry.count])
+        if isinstance(entry.told, AuditRecord):
+            return audit_row(resident.instance, entry.told)
+        if isinstance(entry.told, CallsRecord):
+            return calls_row(resident.instance, entry.part, entry.told)
         record = entry.record
         assert record is not None
         step = resident.instance.steps[record.path]
@@ -429,7 +457,13 @@ def _log_entry(event: AnyEvent) -> bytes:
         event = Completed(event.at_ms, event.path, event.token, None, event.usage)
     elif type(event) is Failed and event.calls:
         event = msgspec.structs.replace(event, calls=())
+    elif type(event) is Heartbeat and event.calls:
+        # That there was a lot counts; what was in it has a row of its own.
+        event = msgspec.structs.replace(event, calls=_A_LOT)
     return codec.encode(event)
+
+
+_A_LOT = (Call(""),)
 
 
 def set_aside_event(now_ms: int, reason: str) -> Rejected:

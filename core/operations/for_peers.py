@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from ...claim.wire import InstanceView
 from ..engine import Engine
 from ..errors import LeaseholdError
 from ..peers import (
     AnyPeerRequest,
     ClaimAt,
-    DecideAt,
-    EndAt,
     LeaveAt,
     LookAt,
     NoPeers,
@@ -17,6 +14,7 @@ from ..peers import (
     ReportAt,
     StartAt,
     StartManyAt,
+    SteerAt,
 )
 from ..problems import problem_of
 from .claims import Claims
@@ -63,13 +61,5 @@ class PeerService:
         if isinstance(request, StartManyAt):
             starts = await self._starts.start_many(principal, request.starts, traceparent=request.traceparent)
             return PeerAnswer(starts=starts)
-        if isinstance(request, DecideAt):
-            view = await self._steering.decide(
-                principal, request.instance_id, approved=request.approved, step=request.step, body=request.body
-            )
-            return PeerAnswer(instance=view)
-        return PeerAnswer(instance=await self._end(request))
-
-    async def _end(self, request: EndAt) -> InstanceView:
-        end = self._steering.cancel if request.how == "cancel" else self._steering.terminate
-        return await end(request.principal, request.instance_id, request.reason)
+        assert isinstance(request, SteerAt)
+        return PeerAnswer(instance=await self._steering.steer(principal, request.instance_id, request.order))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ...claim.wire import InstanceView
 from ..engine import Engine
 from ..errors import NotFound, StoreRejected
 from ..es.finished import finished_instance_body
-from ..history_rows import instance_of_row
 from ..ids import lane_of
 from ..lanes import codec
 from ..lanes.memory.loading import with_sides
@@ -23,6 +22,15 @@ class Stored(Struct, frozen=True):
 
     instance: Instance
     live: bool
+
+
+class Final(Struct, frozen=True):
+    """An instance's last end, as history holds it: its state, and the part of its log that did not leave before."""
+
+    instance: Instance
+    log: list[Raw] = []
+    log_parts: int = 0
+    stripped: bool = False
 
 
 class Reads:
@@ -87,6 +95,14 @@ class Reads:
         (instance,) = await with_sides(self._engine.store, index, [instance])
         return Stored(instance, True)
 
-    async def _finished(self, instance_id: str) -> Stored | None:
+    async def final(self, instance_id: str) -> Final | None:
+        """How the instance ended, for the last time if it was brought back; whoever may see it."""
         page = await self._engine.store.search(self._engine.names.instances, finished_instance_body(instance_id))
-        return Stored(instance_of_row(page.hits[0].source), False) if page.hits else None
+        return _final_decoder.decode(page.hits[0].source) if page.hits else None
+
+    async def _finished(self, instance_id: str) -> Stored | None:
+        final = await self.final(instance_id)
+        return None if final is None else Stored(final.instance, False)
+
+
+_final_decoder = msgspec.json.Decoder(Final)

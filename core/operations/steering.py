@@ -1,100 +1,121 @@
-"""Steering: decisions, cancellation and termination of live instances."""
+"""Steering: what people tell instances, carried out by the owner of their lane.
+
+An order is checked, becomes one event, and is answered once its effect stands. Where it changed something, a row of the
+audit trail goes with the same write. An order that had been carried out before changes nothing and is answered alike.
+"""
 
 from __future__ import annotations
 
-from ...claim.wire import DecisionBody, InstanceView
+from ...claim.wire import InstanceView
 from ..engine import Engine
 from ..errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner
+from ..lanes.lane import Lane
+from ..lanes.memory.resident import Resident
 from ..lanes.tickets import Ticket
 from ..machine import instance_view
-from ..machine.events import AnyEvent, CancelRequested, Decided, Refused, TerminateRequested
+from ..machine.events import Refused
 from ..machine.state import Instance, InstanceStatus
-from ..peers import DecideAt, EndAt, Peers
+from ..orders import AnyOrder, Cancel, Decide, Retry, Skip, Terminate
+from ..peers import Peers, SteerAt
 from ..principal import Principal
+from .ordering import audit_record, event_of
 from .reads import Reads
+from .redrives import Redrives
+from .shares import share_with
+
+# The final status that makes an order true already, so that it may be repeated.
+_FULFILLED = {Cancel: InstanceStatus.CANCELLED, Terminate: InstanceStatus.TERMINATED}
 
 
 class Steering:
-    """Applies a principal's wish to an instance of this replica's lanes, and answers when it stands."""
+    """Carries orders out on instances of this replica's lanes; passes on those for others'."""
 
     def __init__(self, engine: Engine, reads: Reads, peers: Peers) -> None:
         self._engine = engine
         self._reads = reads
         self._peers = peers
+        self._redrives = Redrives(engine, reads)
 
-    async def decide(
-        self, principal: Principal, instance_id: str, *, approved: bool, step: str | None, body: DecisionBody
-    ) -> InstanceView:
-        """As `Replica.decide`."""
-        event = Decided(
-            self._engine.clock.now_ms(),
-            step or "",
-            approved,
-            principal.name,
-            comment=body.comment,
-            form=body.form,
-            roles=principal.roles,
-        )
-        request = DecideAt(principal, instance_id, approved, step, body)
-        return await self._steer_or_relay(principal, instance_id, event, None, request)
-
-    async def cancel(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
-        """As `Replica.cancel`."""
-        event = CancelRequested(self._engine.clock.now_ms(), principal.name, reason)
-        request = EndAt(principal, instance_id, "cancel", reason)
-        return await self._steer_or_relay(principal, instance_id, event, InstanceStatus.CANCELLED, request)
-
-    async def terminate(self, principal: Principal, instance_id: str, reason: str | None) -> InstanceView:
-        """As `Replica.terminate`."""
-        event = TerminateRequested(self._engine.clock.now_ms(), principal.name, reason)
-        request = EndAt(principal, instance_id, "terminate", reason)
-        return await self._steer_or_relay(principal, instance_id, event, InstanceStatus.TERMINATED, request)
-
-    async def _steer_or_relay(
-        self,
-        principal: Principal,
-        instance_id: str,
-        event: AnyEvent,
-        fulfilled_by: InstanceStatus | None,
-        request: DecideAt | EndAt,
-    ) -> InstanceView:
+    async def steer(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
+        """The instance, after the order. Raises: as `Replica.steer`; Relayed."""
         try:
-            return await self._steer(principal, instance_id, event, fulfilled_by)
+            return await self._here(principal, instance_id, order)
         except NotOwner as owner:
             if owner.address is None:
                 raise
-            answer = await self._peers.ask(owner.address, request)
+            answer = await self._peers.ask(owner.address, SteerAt(principal, instance_id, order))
         assert answer.instance is not None
         return answer.instance
 
-    async def _steer(
-        self, principal: Principal, instance_id: str, event: AnyEvent, fulfilled_by: InstanceStatus | None
-    ) -> InstanceView:
-        """`fulfilled_by` is the final status that makes the wish true already, so that it may be repeated."""
+    async def _here(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
         lane = self._engine.lane_of(instance_id)
         resident = None if lane is None else await lane.residency.fetch(instance_id)
+        if lane is not None and isinstance(order, Retry) and (resident is None or resident.finished):
+            resident = await self._redrives.bring_back(principal, lane, instance_id, order)
+            return await _stands(lane, resident, instance_view(resident.instance, resident.plan))
         if lane is None or resident is None:
-            return await self._ended(principal, instance_id, fulfilled_by)
+            return await self._ended(principal, instance_id, order)
         if not principal.sees(resident.instance.tenant):
             raise NotFound("instance", instance_id)
+        _refuse_shares(resident.instance)
+        holder = await self._holder(lane, resident, order)
+        self._apply(lane, holder, principal, order)
+        if holder is resident:
+            return await _stands(lane, resident, instance_view(resident.instance, resident.plan))
+        await _stands(lane, holder, None)
+        return await self._reads.view(principal, instance_id)
+
+    async def _holder(self, lane: Lane, resident: Resident, order: AnyOrder) -> Resident:
+        """Whose step the order names: the instance's own, or that of a share of one of its foreach steps."""
+        path = order.step if isinstance(order, Decide | Skip | Retry) else None
+        while path and (share := share_with(resident.instance, path)) is not None:
+            found = await lane.residency.fetch(share)
+            if found is None or found.finished:
+                raise Conflict(f"step {path!r} of instance {resident.id} is not under way: its item has ended")
+            resident = found
+        return resident
+
+    def _apply(self, lane: Lane, resident: Resident, principal: Principal, order: AnyOrder) -> None:
+        """Let the order happen, in memory. Raises: Forbidden; NotFound; Conflict; InvalidRequest; ..."""
+        before = resident.instance
+        inputs, side = self._redrives.inputs(lane, resident, order)
+        event = event_of(principal, resident, order, inputs, self._engine.clock.now_ms())
         refused = lane.apply(resident, event)
         if refused is not None:
-            raise _refusal(resident.instance, refused)
-        ticket = Ticket()
-        lane.answer(resident, ticket, 0, instance_view(resident.instance, resident.plan))
-        view: InstanceView = await ticket.answer()
-        return view
+            if isinstance(order, Retry) and not order.step and before.redrives:
+                # It was brought back and is under way: the same wish again, from one who heard no answer.
+                return
+            raise refusal(before, refused)
+        if resident.instance is not before:
+            lane.audit(resident, audit_record(principal, order, event))
+            resident.side_writes += side
 
-    async def _ended(self, principal: Principal, instance_id: str, fulfilled_by: InstanceStatus | None) -> InstanceView:
+    async def _ended(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
         found = await self._reads.stored(principal, instance_id)
         if found is None:
             raise NotFound("instance", instance_id)
-        if found.instance.status is not fulfilled_by:
+        if found.instance.status is not _FULFILLED.get(type(order)):
             raise Conflict(f"instance {instance_id} has ended: it is {found.instance.status}")
         return await self._reads.view_of(found.instance)
 
 
-def _refusal(instance: Instance, refused: Refused) -> LeaseholdError:
+async def _stands(lane: Lane, resident: Resident, view: InstanceView | None) -> InstanceView:
+    """The view, once all that has happened to the instance is acknowledged."""
+    ticket = Ticket()
+    lane.answer(resident, ticket, 0, view)
+    answer: InstanceView = await ticket.answer()
+    return answer
+
+
+def _refuse_shares(instance: Instance) -> None:
+    if instance.of is not None:
+        raise Conflict(
+            f"instance {instance.id} runs a share of the items of {instance.of}; name that instance, and the step"
+        )
+
+
+def refusal(instance: Instance, refused: Refused) -> LeaseholdError:
+    """A refusal of the machine as the error that a caller gets."""
     if refused.reason == "forbidden":
         return Forbidden(refused.detail)
     if refused.reason == "unknown_step":

@@ -133,18 +133,31 @@ async def test_due_timers_come_soonest_first_and_the_next_one_bounds_the_sleep(s
     assert nothing.hits == []
 
 
-async def test_finished_instances_are_found_behind_an_alias_by_id_alone(ground: Ground, index_prefix: str) -> None:
-    alias, fields = f"{index_prefix}-alias", {"@timestamp": {"type": "date"}}
+async def test_finished_instances_are_found_behind_an_alias_as_they_ended_last(
+    ground: Ground, index_prefix: str
+) -> None:
+    alias = f"{index_prefix}-alias"
+    fields = {
+        "@timestamp": {"type": "date"},
+        "redrives": {"type": "integer"},
+        "workflow": {"properties": {"id": {"type": "keyword"}}},
+    }
     older = await ground.make_index(fields, alias=alias)
     newer = await ground.make_index(fields, alias=alias)
-    first, second = b'{"@timestamp":"2026-01-01T00:00:00Z"}', b'{"@timestamp":"2026-01-02T00:00:00Z"}'
-    await ground.store.bulk([create_line("a"), first, create_line("b"), first], index=older)
-    await ground.store.bulk([create_line("b"), second], index=newer)
+
+    def row(id: str, day: int, more: str = "") -> bytes:
+        return f'{{"@timestamp":"2026-01-0{day}T00:00:00Z","workflow":{{"id":"{id}"}}{more}}}'.encode()
+
+    await ground.store.bulk([create_line("a"), row("a", 1), create_line("b"), row("b", 1)], index=older)
+    await ground.store.bulk([create_line("a:r1"), row("a", 1, ',"redrives":1')], index=older)
+    await ground.store.bulk([create_line("b"), row("b", 2), create_line("a"), row("a", 2)], index=newer)
     await ground.store.refresh(alias)
 
     found = await ground.store.search(alias, finished_body(["a", "b", "c"]))
-    one = await ground.store.search(alias, finished_instance_body("b"))
+    doubled = await ground.store.search(alias, finished_instance_body("b"))
+    brought_back = await ground.store.search(alias, finished_instance_body("a"))
 
-    assert sorted(ids(found.hits)) == ["a", "b", "b"]
+    assert sorted(ids(found.hits)) == ["a", "a", "b", "b"]
     assert all(hit.source == b"" for hit in found.hits)
-    assert [(hit.index, hit.source) for hit in one.hits] == [(newer, second)]
+    assert [(hit.index, hit.source) for hit in doubled.hits] == [(newer, row("b", 2))]
+    assert ids(brought_back.hits) == ["a:r1"]

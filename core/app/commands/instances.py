@@ -1,4 +1,4 @@
-"""`leasehold instances`: start, look, decide."""
+"""`leasehold instances`: start, look, decide, steer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ....claim.wire import DecisionBody, InstanceView, ReasonBody, StartAnswer, StartBody
+from ....claim.wire import DecisionBody, InstanceView, ReasonBody, SignalBody, StartAnswer, StartBody
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 
@@ -101,7 +101,7 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel an instance: what is open ends, and executors are told at their next heartbeat."""
-    _end("_cancel", instance_id, reason, Remote(server, tenant, space), as_json)
+    _tell("_cancel", instance_id, reason, Remote(server, tenant, space), as_json)
 
 
 @app.command()
@@ -114,7 +114,65 @@ def terminate(
     as_json: JsonOption = False,
 ) -> None:
     """End an instance at once, without compensation."""
-    _end("_terminate", instance_id, reason, Remote(server, tenant, space), as_json)
+    _tell("_terminate", instance_id, reason, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def pause(
+    instance_id: InstanceArgument,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pause an instance: nothing of it can be claimed; attempts in progress go on."""
+    _tell("_pause", instance_id, reason, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def resume(
+    instance_id: InstanceArgument,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a pause."""
+    _tell("_resume", instance_id, reason, Remote(server, tenant, space), as_json)
+
+
+@app.command()
+def skip(
+    instance_id: InstanceArgument,
+    step: Annotated[str, typer.Option(help="The step's run path, such as reason or each-host[17].scan.")],
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Skip a step: it counts as done without a result."""
+    _tell("_skip", instance_id, reason, Remote(server, tenant, space), as_json, {"step": step})
+
+
+@app.command()
+def signal(
+    instance_id: InstanceArgument,
+    name: Annotated[str, typer.Argument(help="The signal's name.")],
+    payload: Annotated[str | None, typer.Option(help="Read as JSON, else as text.")] = None,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a signal: it wakes who waits for it, and is kept where nobody does yet."""
+    body = SignalBody(payload=None if payload is None else _json_or_text(payload), reason=reason)
+    path = f"/_workflows/_instances/{segment(instance_id)}/_signal/{segment(name)}"
+    view = Remote(server, tenant, space).ask("POST", path, InstanceView, body=msgspec.json.encode(body))
+    _show(view, as_json)
 
 
 def _decide(
@@ -130,9 +188,17 @@ def _decide(
     _show(view, as_json)
 
 
-def _end(action: str, instance_id: str, reason: str | None, remote: Remote, as_json: bool) -> None:
+def _tell(
+    action: str,
+    instance_id: str,
+    reason: str | None,
+    remote: Remote,
+    as_json: bool,
+    query: dict[str, str] | None = None,
+) -> None:
     path = f"/_workflows/_instances/{segment(instance_id)}/{action}"
-    _show(remote.ask("POST", path, InstanceView, body=msgspec.json.encode(ReasonBody(reason=reason))), as_json)
+    body = msgspec.json.encode(ReasonBody(reason=reason))
+    _show(remote.ask("POST", path, InstanceView, query=query, body=body), as_json)
 
 
 def _show(view: InstanceView, as_json: bool) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ....claim.wire import DecisionBody, ReasonBody, StartBody, StartItems, StartResults
-from ...errors import Forbidden
+from ....claim.wire import DecisionBody, ReasonBody, RetryBody, SignalBody, StartBody, StartItems, StartResults
+from ...errors import Forbidden, InvalidRequest
+from ...orders import AnyOrder, Pause, Resume, Retry, Signal, Skip
 from ...principal import EVERY_TENANT, Principal
 from ..authentication import TENANT_HEADER
 from .on_definitions import Name
@@ -110,6 +111,24 @@ async def _decide(
     return Reply(200, view)
 
 
+class StepParameters(InstanceParameters, frozen=True):
+    step: Annotated[str, Meta(min_length=1, max_length=1024, description="The step's run path.")]
+
+
+class SignalParameters(InstanceParameters, frozen=True):
+    name: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
+            description="The signal's name, as `wait_for_signal` gives it.",
+            extra_json_schema={
+                "x-allowed": "a letter or digit, then up to 127 letters, digits, dots, colons, hyphens and underscores",
+                "examples": ["ticket-closed"],
+            },
+        ),
+    ]
+
+
 async def cancel(
     surface: Surface, principal: Principal, parameters: InstanceParameters, body: ReasonBody | None
 ) -> Reply:
@@ -120,6 +139,48 @@ async def terminate(
     surface: Surface, principal: Principal, parameters: InstanceParameters, body: ReasonBody | None
 ) -> Reply:
     return Reply(200, await surface.replica.terminate(principal, parameters.id, body.reason if body else None))
+
+
+async def pause(
+    surface: Surface, principal: Principal, parameters: InstanceParameters, body: ReasonBody | None
+) -> Reply:
+    return await _steer(surface, principal, parameters, Pause(reason=_reason(body)))
+
+
+async def resume(
+    surface: Surface, principal: Principal, parameters: InstanceParameters, body: ReasonBody | None
+) -> Reply:
+    return await _steer(surface, principal, parameters, Resume(reason=_reason(body)))
+
+
+async def skip(surface: Surface, principal: Principal, parameters: StepParameters, body: ReasonBody | None) -> Reply:
+    return await _steer(surface, principal, parameters, Skip(step=parameters.step, reason=_reason(body)))
+
+
+async def retry(
+    surface: Surface, principal: Principal, parameters: InstanceParameters, body: RetryBody | None
+) -> Reply:
+    given = body or RetryBody()
+    if given.step is not None and given.from_start:
+        raise InvalidRequest("the body names a step and says from_start; give one of them")
+    order = Retry(step=given.step, from_start=given.from_start, params=given.params, reason=given.reason)
+    return await _steer(surface, principal, parameters, order)
+
+
+async def signal(
+    surface: Surface, principal: Principal, parameters: SignalParameters, body: SignalBody | None
+) -> Reply:
+    given = body or SignalBody()
+    order = Signal(name=parameters.name, payload=given.payload, reason=given.reason)
+    return await _steer(surface, principal, parameters, order)
+
+
+async def _steer(surface: Surface, principal: Principal, parameters: InstanceParameters, order: AnyOrder) -> Reply:
+    return Reply(200, await surface.replica.steer(principal, parameters.id, order))
+
+
+def _reason(body: ReasonBody | None) -> str | None:
+    return None if body is None else body.reason
 
 
 def _valid(traceparent: str | UnsetType) -> str | None:

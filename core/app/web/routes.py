@@ -21,6 +21,8 @@ from ....claim.wire import (
     HeartbeatBody,
     InstanceView,
     ReasonBody,
+    RetryBody,
+    SignalBody,
     StartAnswer,
     StartBody,
     StartItems,
@@ -173,11 +175,37 @@ ROUTES: tuple[Route, ...] = (
         on_instances.reject, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.DecisionParameters, DecisionBody,
     ),
     Route(
-        "POST", "/_workflows/_instances/{id}/_cancel", "cancel", "instances", "Cancel an instance: what is open ends.",
+        "POST", "/_workflows/_instances/{id}/_signal/{name}", "signal", "instances",
+        "Send a signal: it wakes who waits for it, and is kept where nobody does yet.",
+        on_instances.signal, _INSTANCE, (*_INSTANCE_PROBLEMS, 429), on_instances.SignalParameters, SignalBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_pause", "pause", "instances",
+        "Pause an instance: nothing of it can be claimed; attempts in progress go on.",
+        on_instances.pause, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_resume", "resume", "instances", "End a pause.",
+        on_instances.resume, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_skip", "skip", "instances",
+        "Skip a step: it counts as done without a result, and what of it is under way ends.",
+        on_instances.skip, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.StepParameters, ReasonBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_retry", "retry", "instances",
+        "Do the failed steps again, or one step and what follows, or everything; also brings an ended instance back.",
+        on_instances.retry, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, RetryBody,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_cancel", "cancel", "instances",
+        "Cancel an instance: what is open ends, what was done is undone where the definition says how.",
         on_instances.cancel, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
     ),
     Route(
-        "POST", "/_workflows/_instances/{id}/_terminate", "terminate", "instances", "End an instance at once.",
+        "POST", "/_workflows/_instances/{id}/_terminate", "terminate", "instances",
+        "End an instance at once, without compensation.",
         on_instances.terminate, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
     ),
     Route(

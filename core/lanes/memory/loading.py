@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from ...errors import NotFound
 from ...es.finished import finished_body
+from ...history_records import CallsRecord
+from ...history_rows import instance_row_id
 from ...machine.events import Released
 from ...machine.state import Instance, StepStatus
 from ...ports import Store, StoredDocument, Version
@@ -91,18 +93,23 @@ def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, versio
     for entry in bookkeeping.log:
         resident.append_log(bytes(entry))
     for outbox_entry in bookkeeping.outbox:
-        resident.put_outbox(row_id_of(instance.id, outbox_entry), outbox_entry, None)
+        resident.put_outbox(row_id_of(instance, outbox_entry), outbox_entry, None)
     return resident
 
 
-def row_id_of(instance_id: str, entry: codec.OutboxEntry) -> str:
+def row_id_of(instance: Instance, entry: codec.OutboxEntry) -> str:
     """The id of an outbox record in history: derived, so a repeat has it too."""
     if entry.kind == "instance":
-        return instance_id
+        return instance_row_id(instance)
     if entry.kind == "events":
-        return f"{instance_id}:events:{entry.part}"
+        return f"{instance.id}:events:{entry.part}"
+    if entry.kind == "audit":
+        return f"{instance.id}:audit:{entry.part}.{entry.count}"
+    if entry.kind == "calls":
+        assert isinstance(entry.told, CallsRecord)
+        return f"{instance.id}:{entry.told.path}:{entry.told.attempt}:calls:{entry.part}"
     assert entry.record is not None
-    return f"{instance_id}:{entry.record.path}:{entry.record.attempt}"
+    return f"{instance.id}:{entry.record.path}:{entry.record.attempt}"
 
 
 async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
@@ -162,13 +169,18 @@ async def _has_plan(lane: Lane, instance: Instance) -> bool:
 
 
 async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
-    """A create that arrived after its instance had finished elsewhere must not run again: history knows its id.
+    """A create that arrived after its instance had finished elsewhere must not run again: history knows its end.
 
     Its document was deleted only after history had been refreshed, so history needs no refresh to tell. What this
-    owner wrote itself is no such create.
+    owner wrote itself is no such create. One that was brought back has tokens of its first run; that it may have
+    ended since, its next row says.
     """
-    fresh = [one for one in prepared if one.instance.tokens == 0 and one.bookkeeping.epoch < lane.epoch]
+    fresh = [
+        one
+        for one in prepared
+        if (one.instance.tokens == 0 or one.instance.redrives) and one.bookkeeping.epoch < lane.epoch
+    ]
     if fresh:
-        finished = await finished_ids(lane.parts, [one.instance.id for one in fresh])
+        finished = await finished_ids(lane.parts, [instance_row_id(one.instance) for one in fresh])
         for one in fresh:
-            one.late = one.instance.id in finished
+            one.late = instance_row_id(one.instance) in finished

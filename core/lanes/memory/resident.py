@@ -63,6 +63,7 @@ class Resident:
         "progress",
         "ready",
         "side_writes",
+        "stopped",
         "version",
         "wake_at_ms",
         "written_held",
@@ -90,6 +91,7 @@ class Resident:
         self.inputs: dict[str, Any] = {}
         self.leases: dict[str, int] = {}
         self.progress: dict[str, tuple[float | None, str | None]] | None = None
+        self.stopped: dict[str, tuple[int, str]] | None = None
         self.wake_at_ms = 0
         self.written_held = False
 
@@ -134,6 +136,12 @@ class Resident:
         self.leases.pop(path, None)
         if self.progress is not None:
             self.progress.pop(path, None)
+
+    def told_to_stop(self, path: str, token: int, reason: str) -> None:
+        """A lease was taken away: its holder is told the reason at its next word, as long as memory has it."""
+        if self.stopped is None:
+            self.stopped = {}
+        self.stopped[path] = (token, reason)
 
     def put_outbox(self, row_id: str, entry: OutboxEntry, row: bytes | None) -> None:
         """A history record joins the outbox; `row` is its body where it is known already."""

@@ -98,10 +98,10 @@ def test_finished_ids_leave_room_for_an_id_that_stands_in_two_indices() -> None:
     }
 
 
-def test_a_finished_instance_is_the_newest_of_its_id() -> None:
+def test_a_finished_instance_is_read_as_it_ended_last() -> None:
     assert finished_instance_body("a") == {
-        "query": {"ids": {"values": ["a"]}},
-        "sort": [{"@timestamp": {"order": "desc"}}],
+        "query": {"term": {"workflow.id": "a"}},
+        "sort": [{"redrives": {"order": "desc"}}, {"@timestamp": {"order": "desc"}}],
         "size": 1,
         "track_total_hits": False,
     }
