@@ -25,6 +25,7 @@ from ..machine.events import (
     Signalled,
     SkipRequested,
 )
+from ..replay import Recording
 from .errors import NotApplied, Stuck, Unknown
 from .lives import Attempt, Life, Steps
 from .sources import Library, Source
@@ -140,6 +141,16 @@ class Run:
     def events(self) -> tuple[AnyEvent, ...]:
         """What has been applied to the instance so far, oldest first; a foreach has its children's elsewhere."""
         return tuple(self._life.events)
+
+    def recording(self) -> Recording:
+        """The run so far, to be replayed under this version or another (`core.replay`)."""
+        life = self._life
+        shares = {
+            other.instance.id: list(other.events)
+            for other in self._world.lives.values()
+            if other.instance.of == life.instance.id
+        }
+        return Recording(life.instance, list(life.events), shares)
 
     def step(self, path: str) -> StepState:
         """The step at a run path, such as `each-host[3].scan`. Raises: Unknown."""
