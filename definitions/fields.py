@@ -42,7 +42,8 @@ def _not_null(value: Any) -> Any:
     return value
 
 
-def _duration(value: Any) -> int:
+def duration(value: Any) -> int:
+    """The milliseconds of a duration in the YAML. Raises: PydanticCustomError, which says what is allowed."""
     if not isinstance(value, str):
         advice = f"; write {value}s or {value}ms" if type(value) in (int, float) else ""
         raise refusal(f"found {shown(value)}; allowed: {WRITINGS}{advice}", found=shown(value), allowed=WRITINGS)
@@ -53,7 +54,7 @@ def _duration(value: Any) -> int:
 
 
 def _positive_duration(value: Any) -> int:
-    ms = _duration(value)
+    ms = duration(value)
     if ms == 0:
         raise refusal(f"found {shown(value)}; leave the key out for no limit", found=shown(value), allowed=WRITINGS)
     return ms
@@ -71,13 +72,19 @@ def _priority(value: Any) -> int:
     raise wrong(value, _PRIORITY_WORDS)
 
 
+EXPRESSION = 'one expression: "{{ ... }}"'
+
+
+def is_expression(value: Any) -> bool:
+    """Whether it looks like one template expression, white space around it apart."""
+    return isinstance(value, str) and re.fullmatch(r"\s*\{\{.*\}\}\s*", value, re.DOTALL) is not None
+
+
 def _condition(value: Any) -> Any:
     """`if`: a boolean, or one template expression; text would always count as true."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or is_expression(value):
         return value
-    if isinstance(value, str) and re.fullmatch(r"\s*\{\{.*\}\}\s*", value, re.DOTALL):
-        return value
-    raise wrong(value, 'true, false, or one expression: "{{ ... }}"')
+    raise wrong(value, f"true, false, or {EXPRESSION}")
 
 
 Given = Annotated[T | None, BeforeValidator(_not_null)]
@@ -88,7 +95,7 @@ _DURATION_SCHEMA: Mapping[str, Any] = {
     "pattern": PATTERN,
     "examples": ["250ms", "30s", "5m", "4h", "7d", "PT30S"],
 }
-Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(dict(_DURATION_SCHEMA))]
+Duration = Annotated[int, BeforeValidator(duration), WithJsonSchema(dict(_DURATION_SCHEMA))]
 """Milliseconds, written as a duration."""
 Timeout = Annotated[int, BeforeValidator(_positive_duration), WithJsonSchema(dict(_DURATION_SCHEMA))]
 """A duration that is not zero."""
@@ -102,10 +109,12 @@ Condition = Annotated[Any, BeforeValidator(_condition), WithJsonSchema({"type": 
 NAME = r"^[a-z0-9][a-z0-9-]{0,127}$"
 CAPABILITY = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 INPUT_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,127}$"
+CASE = r"^[^.:/\[\]\x00-\x1f]{1,128}$"
 PATTERN_WORDS = {
     NAME: "a-z, 0-9 and -, not beginning with -, at most 128 characters",
     CAPABILITY: "a-z, 0-9, -, _ and ., beginning with a letter or digit, at most 128 characters",
     INPUT_NAME: "letters, digits and _, beginning with a letter, at most 128 characters",
+    CASE: "at least 1 and at most 128 characters, none of them . : / [ or ]",
 }
 """What the patterns of names allow, in words."""
 

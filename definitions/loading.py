@@ -65,14 +65,14 @@ def _definition(document: Document, managed: bool, limits: Limits) -> tuple[Defi
     if not isinstance(raw, dict):
         node = document.root
         return None, [Violation("", f"found {kind(raw)}; a definition is a mapping", node.line, node.column, kind(raw))]
-    violations, values = check(document, None if managed else MANAGED_PREFIX, limits)
+    violations, values, tree = check(document, None if managed else MANAGED_PREFIX, limits)
     try:
         definition = Definition.model_validate(raw)
     except ValidationError as error:
         return None, [*violations_of(error, Definition, document.root), *violations]
     if violations:
         return None, violations
-    return definition.loaded(document.source, raw, values), []
+    return definition.loaded(document.source, raw, values, tree), []
 
 
 def _doubled(definitions: list[Definition], documents: list[Document]) -> list[Violation]:

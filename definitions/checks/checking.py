@@ -8,40 +8,40 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..compiling import condition_of
 from ..errors import Violation
-from ..graph import Graph, build, outlines
 from ..inputs.faults import faults
 from ..inputs.patterns import compiled_pattern
 from ..inputs.spec import InputSpec
-from ..later import later_kind
+from ..outline import Place, Tree, places, read_tree
+from ..outline.places import stripped
 from ..source.nodes import Document
 from ..templates import Limits, Template, ValueCompiler, has_template, path_text
-from .scope import Scope, input_names
+from .rules import rule_violations
+from .scope import Scope, View
 
 Path = tuple[str | int, ...]
 
 PATTERNS_MAX = 1_000
-_STEP_TEMPLATES = ("if", "input", "with", "model")
+_START_TEXTS = (("idempotency",), ("memory", "key"), ("concurrency", "key"))
 
 
-def check(document: Document, managed_prefix: str | None, limits: Limits) -> tuple[list[Violation], ValueCompiler]:
-    """Everything that the models can't see; and the compiled templates, for the plan.
+def check(
+    document: Document, managed_prefix: str | None, limits: Limits
+) -> tuple[list[Violation], ValueCompiler, Tree]:
+    """Everything that the models can't see; and the compiled templates and the tree of the steps, for the plan.
 
     `managed_prefix` is what names may not begin with; None lets every name pass.
     """
     raw: Mapping[str, Any] = document.root.value
-    steps = outlines(raw.get("steps"))
-    graph, graph_faults = build(steps)
-    values = ValueCompiler(list(graph.depends_on), limits=limits, locate=document.locator)
-    violations = list(_name(raw, document, managed_prefix))
-    for fault in graph_faults:
-        path = ("steps", fault.index, *fault.keys)
-        line, column = _item_place(document, path)
-        violations.append(Violation(path_text(path), fault.message, line, column, fault.found, nearest=fault.near))
-    violations += _declared(raw, document)
-    violations += _Templates(document, values, Scope(graph, input_names(raw)), graph).violations(raw)
-    return violations, values
+    tree = read_tree(raw)
+    values = ValueCompiler(tree.step_names(), tree.signal_names(), limits=limits, locate=document.locator)
+    violations = [
+        *_name(raw, document, managed_prefix),
+        *rule_violations(tree, document, raw),
+        *_declared(raw, tree, document),
+        *_Templates(document, values, Scope(tree, raw), tree).violations(raw),
+    ]
+    return violations, values, tree
 
 
 def _name(raw: Mapping[str, Any], document: Document, managed_prefix: str | None) -> Iterator[Violation]:
@@ -52,16 +52,10 @@ def _name(raw: Mapping[str, Any], document: Document, managed_prefix: str | None
         yield Violation("name", message, node.line, node.column, name[:100])
 
 
-def _item_place(document: Document, path: Path) -> tuple[int, int]:
-    """Where a value stands, or the key above it where there is no such value."""
-    node = document.root.at(path)
-    return node.line, node.column
-
-
-def _declared(raw: Mapping[str, Any], document: Document) -> Iterator[Violation]:
+def _declared(raw: Mapping[str, Any], tree: Tree, document: Document) -> Iterator[Violation]:
     """Declarations of inputs, and of the fields of approvals' forms."""
     size = 0
-    for path, declared in _declarations(raw):
+    for path, declared in _declarations(raw, tree):
         try:
             spec = InputSpec.model_validate(declared)
         except ValidationError:
@@ -81,17 +75,16 @@ def _declared(raw: Mapping[str, Any], document: Document) -> Iterator[Violation]
         yield Violation("inputs", message, line, column)
 
 
-def _declarations(raw: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def _declarations(raw: Mapping[str, Any], tree: Tree) -> Iterator[tuple[Path, Any]]:
     inputs = raw.get("inputs")
     if isinstance(inputs, dict):
         for name, declared in inputs.items():
             yield ("inputs", name), declared
-    steps = raw.get("steps")
-    for index, step in enumerate(steps if isinstance(steps, list) else ()):
-        approval = step.get("approval") if isinstance(step, dict) else None
+    for step in tree.walk():
+        approval = step.raw.get("approval")
         form = approval.get("form") if isinstance(approval, dict) else None
         for name, declared in form.items() if isinstance(form, dict) else ():
-            yield ("steps", index, "approval", "form", name), declared
+            yield (*step.at, "approval", "form", name), declared
 
 
 def _pattern_size(spec: InputSpec) -> int:
@@ -107,52 +100,47 @@ def _pattern_size(spec: InputSpec) -> int:
 class _Templates:
     """The templates of one document: each compiled, and what it speaks of looked up."""
 
-    def __init__(self, document: Document, values: ValueCompiler, scope: Scope, graph: Graph) -> None:
+    def __init__(self, document: Document, values: ValueCompiler, scope: Scope, tree: Tree) -> None:
         self._document = document
         self._values = values
         self._scope = scope
-        self._graph = graph
+        self._tree = tree
 
     def violations(self, raw: Mapping[str, Any]) -> Iterator[Violation]:
-        steps = raw.get("steps")
-        for index, step in enumerate(steps if isinstance(steps, list) else ()):
-            if isinstance(step, dict) and later_kind(step) is None:
-                yield from self._of_step(index, step)
+        for step in self._tree.walk():
+            for place in places(step):
+                view = self._scope.of(step, place.sight)
+                if place.expression:
+                    yield from self._of_expression(place, view)
+                else:
+                    yield from self._of_value(place.value, place.at, view)
         if isinstance(raw.get("outputs"), dict):
-            yield from self._of_value(raw["outputs"], ("outputs",), None)
+            yield from self._of_value(raw["outputs"], ("outputs",), self._scope.of(None))
+        for path in _START_TEXTS:
+            text = self._document.root.at(path).value
+            if isinstance(text, str) and has_template(text):
+                yield from self._compiled(stripped(text), path, View(start_key=".".join(path)))[1]
 
-    def _of_step(self, index: int, step: Mapping[str, Any]) -> Iterator[Violation]:
-        name = step.get("name")
-        known = name if isinstance(name, str) and name in self._graph.depends_on else None
-        for key in _STEP_TEMPLATES:
-            value, path = step.get(key), ("steps", index, key)
-            if key == "if":
-                yield from self._of_condition(condition_of(value), path, known)
-            elif key == "with" and isinstance(value, dict):
-                for inner, part in value.items():
-                    yield from self._of_value(part, (*path, inner), known)
-            else:
-                yield from self._of_value(value, path, known)
-
-    def _of_condition(self, value: Any, path: Path, step: str | None) -> Iterator[Violation]:
-        if not isinstance(value, str) or not value.startswith("{{"):
+    def _of_expression(self, place: Place, view: View) -> Iterator[Violation]:
+        if not isinstance(place.value, str) or not place.value.startswith("{{"):
             return  # a boolean, or refused by the model
-        template, violations = self._compiled(value, path, step)
+        template, violations = self._compiled(place.value, place.at, view)
         yield from violations
         if template is not None and not template.lone:
-            node = self._document.root.at(path)
+            node = self._document.root.at(place.at)
             allowed = 'one expression: "{{ ... }}"'
-            message = f"found text with templates in it, which always counts as true; allowed: {allowed}"
-            yield Violation(path_text(path), message, node.line, node.column, "text", allowed)
+            why = "which is no list" if place.at[-1] == "foreach" else "which always counts as true"
+            message = f"found text with templates in it, {why}; allowed: {allowed}"
+            yield Violation(path_text(place.at), message, node.line, node.column, "text", allowed)
 
-    def _of_value(self, value: Any, path: Path, step: str | None) -> Iterator[Violation]:
+    def _of_value(self, value: Any, path: Path, view: View) -> Iterator[Violation]:
         yield from self._keys(value, path)
         if has_template(value):
-            yield from self._compiled(value, path, step)[1]
+            yield from self._compiled(value, path, view)[1]
 
-    def _compiled(self, value: Any, path: Path, step: str | None) -> tuple[Template | None, list[Violation]]:
+    def _compiled(self, value: Any, path: Path, view: View) -> tuple[Template | None, list[Violation]]:
         template, references, violations = self._values.attempt(value, path)
-        return template, [*violations, *self._scope.violations(references, step)]
+        return template, [*violations, *self._scope.violations(references, view)]
 
     def _keys(self, value: Any, path: Path) -> Iterator[Violation]:
         """Keys of mappings are never templates; one that looks like it is a mistake."""

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import Violation
 from ..fields import PATTERN_WORDS
-from ..later import DEFINITION_KEYS, STEP_KEYS, not_yet
 from ..source.nodes import Node
-from ..steps import ExecutorStep
+from ..steps import EXECUTOR_MISSING, KINDS, STEP_MODELS, TAG, CommonStep, ExecutorStep
 from ..templates import path_text
 from ..words import did_you_mean, listed, nearest, shown
+from .later import DEFINITION_KEYS, not_yet
 
 Path = tuple[str | int, ...]
 
@@ -47,17 +47,18 @@ def violations_of(error: ValidationError, model: type[BaseModel], root: Node) ->
 
 
 def _violation(details: ErrorDetails, model: type[BaseModel], root: Node) -> Violation:
-    path, context = details["loc"], details.get("ctx", {})
+    path, context = tuple(key for key in details["loc"] if not _is_tag(key)), details.get("ctx", {})
     kind = details["type"]
     if kind == "refused" and context.get("key"):
         return _at_key((*path, context["key"]), root, context["message"], found=context["found"])
     if kind == "refused":
         return _at_value(path, root, context["message"], context["found"], context["allowed"])
     if kind == "extra_forbidden":
-        return _unknown_key(path, model, root)
+        return _unknown_key(path, _model_at(model, details["loc"][:-1]), model, root)
     if kind == "missing":
         node = root.at(path[:-1])
-        return Violation(path_text(path), f"`{path[-1]}` is missing", node.line, node.column, allowed="a value")
+        message = EXECUTOR_MISSING if path[-1] == "executor" else f"`{path[-1]}` is missing"
+        return Violation(path_text(path), message, node.line, node.column, allowed="a value")
     if path and path[-1] == "[key]":
         return _bad_key(path[:-1], root, context)
     return _bad_value(path, root, details, context)
@@ -103,20 +104,51 @@ def _counted(kind: str, number: int) -> str:
     return noun if number == 1 else {"character": "characters", "entry": "entries"}[noun]
 
 
-def _unknown_key(path: Path, model: type[BaseModel], root: Node) -> Violation:
+def _is_tag(key: str | int) -> bool:
+    """Whether it names the arm of a union, and no key of the author's."""
+    return isinstance(key, str) and key.startswith(TAG)
+
+
+def _unknown_key(path: Path, owner: type[BaseModel] | None, model: type[BaseModel], root: Node) -> Violation:
     key = str(path[-1])
-    owner = _model_at(model, path[:-1])
-    known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
-    later = STEP_KEYS if owner is ExecutorStep else DEFINITION_KEYS if owner is model else frozenset()
-    if key in later:
+    known = _keys_of(owner)
+    if owner is model and key in DEFINITION_KEYS:
         return _at_key(path, root, not_yet(key), found=key)
     near = nearest(key, known)
+    if owner is not None and issubclass(owner, CommonStep):
+        return _at_key(path, root, _not_of_step(key, owner, known, near), key[:100], listed(known), near)
+    message = f"unknown key `{key[:100]}`{did_you_mean(near)}"
+    if near is None:
+        message += f"; allowed: {listed(known)}"
+    return _at_key(path, root, message, key[:100], listed(known), near)
+
+
+def _not_of_step(key: str, owner: type[CommonStep], known: list[str], near: str | None) -> str:
+    """Why a step of this kind has no such key: another kind has it, or none."""
+    kind = next(kind for kind, kind_model in STEP_MODELS.items() if kind_model is owner)
+    owners = [other for other, other_model in STEP_MODELS.items() if key in _keys_of(other_model)]
+    if owners:
+        rest = f"; a `{kind}` step has {listed(known)}"
+        return f"`{key}` belongs to steps with {_either(owners)}, and this one has `{kind}`{rest}"
     message = f"unknown key `{key[:100]}`{did_you_mean(near)}"
     if near is None:
         message += f"; allowed: {listed(known)}"
     if owner is ExecutorStep:
         message += f"{'' if message.endswith('?') else ';'} keys for the executor go under `with:`"
-    return _at_key(path, root, message, key[:100], listed(known), near)
+    return message
+
+
+def _either(kinds: list[str]) -> str:
+    words = [f"`{kind}`" for kind in kinds]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _keys_of(owner: type[BaseModel] | None) -> list[str]:
+    """The keys of a model, the one that makes a step of its kind right behind the name."""
+    keys = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+    return (
+        sorted(keys, key=lambda key: 0 if key == "name" else 1 if key in KINDS else 2) if keys[:1] == ["name"] else keys
+    )
 
 
 def _bad_key(path: Path, root: Node, context: Mapping[str, Any]) -> Violation:
@@ -148,6 +180,9 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
     """The model that a path leads to, if it leads to one."""
     annotation: Any = model
     for key in path:
+        if _is_tag(key):
+            annotation = _arm(annotation, str(key))
+            continue
         found = _inner(annotation)
         if isinstance(found, type) and issubclass(found, BaseModel):
             fields = {field.alias or name: field for name, field in found.model_fields.items()}
@@ -159,6 +194,16 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
             annotation = arguments[-1] if arguments else Any
     found = _inner(annotation)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _arm(annotation: Any, tag: str) -> Any:
+    """The arm of a union that has this tag; Any where none has."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        return inner if Tag(tag) in metadata else _arm(inner, tag)
+    if get_origin(annotation) in (Union, UnionType):
+        return next((arm for arm in (_arm(arm, tag) for arm in get_args(annotation)) if arm is not Any), Any)
+    return Any
 
 
 def _inner(annotation: Any) -> Any:

@@ -5,6 +5,7 @@ ruamel.yaml parses into events; the values are built here, since its own constru
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -208,6 +209,8 @@ class _Reading:
         if scalar is not None and key == "<<" and scalar.style is None:
             self._refuse(node, "merge keys (`<<`) are not part of YAML 1.2; write the keys out", "<<")
             return None
+        if not isinstance(key, str) and self._names_cases() and scalar is not None:
+            key = "null" if key is None else json.dumps(key)
         if not isinstance(key, str):
             found = shown(key)
             advice = f'; quote it: "{scalar.value}"' if scalar is not None and len(scalar.value) <= 40 else ""
@@ -219,6 +222,10 @@ class _Reading:
             return None
         mapping.key_places[key] = (node.line, node.column)
         return key
+
+    def _names_cases(self) -> bool:
+        """Whether the mapping stands under the key `cases`, whose keys are values: those of a switch, as text."""
+        return len(self.stack) > 1 and self.stack[-2].key == "cases"
 
     def _scalar(self, event: ScalarEvent) -> Node:
         node = self._node(event.value, event)

@@ -13,6 +13,11 @@ exactly one expression keeps the expression's type, any other becomes text, in w
               "attempts": int, "started_at": timestamp or None}; a step sees the steps before it, `outputs` sees all
     instance  {"id", "name", "version", "tenant", "space", "started_at"}; version is an integer
     now       timestamp of the event that is being applied
+    vars      mapping: what `set` steps have set
+    signals   mapping: name -> the last payload
+    item, index   inside a foreach (index from 0, in a while too: of the iteration)
+    error     where a failure is seen to: {"type", "message", "step"}
+    memory    mapping: what the run before has remembered, where the definition has `memory`
 
 Timestamps are ISO 8601 texts in UTC with milliseconds, `2026-03-01T12:00:00.000Z`; they sort as texts, and the `date`
 filter turns them into other forms.
@@ -30,13 +35,14 @@ followed key by key (about a microsecond against about ten).
 from ..errors import TemplateError
 from .meter import LIMITS, Limits
 from .references import Reference
-from .rewriting import CONTEXT_NAMES, LATER_NAMES
+from .rewriting import CONTEXT_NAMES, LATER_NAMES, PLACED_NAMES
 from .template import Template, ValueCompiler, compile_value, has_template, path_text
 
 __all__ = [
     "CONTEXT_NAMES",
     "LATER_NAMES",
     "LIMITS",
+    "PLACED_NAMES",
     "Limits",
     "Reference",
     "Template",

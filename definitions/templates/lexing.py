@@ -1,12 +1,12 @@
-"""Step names in templates: `steps.gather-context` is the step of that name, not a subtraction.
+"""Names with hyphens in templates: `steps.gather-context` is the step of that name, not a subtraction.
 
-The language's step names may hold hyphens and begin with digits, which Jinja2 reads as operators and numbers. The
-lexer's own tokens are joined again here, before the parser sees them, into `steps['gather-context']`.
+The names of steps and of signals may hold hyphens and begin with digits, which Jinja2 reads as operators and numbers.
+The lexer's own tokens are joined again here, before the parser sees them, into `steps['gather-context']`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from jinja2 import Environment
@@ -19,30 +19,34 @@ _WORDS = frozenset({"name", "integer", "float"})
 _NAME_CHARS = 128
 
 
-class StepNameLexer(Lexer):
-    """Jinja2's lexer, for templates of a definition with these steps; None: any hyphenated word is a step's name."""
+Known = Mapping[str, Collection[str] | None]
+"""By `steps` and `signals`, the names that may stand behind each; None: any hyphenated word is one."""
 
-    def __init__(self, environment: Environment, steps: Collection[str] | None) -> None:
+
+class HyphenLexer(Lexer):
+    """Jinja2's lexer, for templates of a definition that has these names."""
+
+    def __init__(self, environment: Environment, known: Known) -> None:
         super().__init__(environment)
-        self._steps = steps
+        self._known = known
 
     def tokeniter(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> Iterator[Token]:
         tokens = list(super().tokeniter(source, name, filename, state))
-        return _joined(tokens, self._steps)
+        return _joined(tokens, self._known)
 
 
-def _joined(tokens: list[Token], steps: Collection[str] | None) -> Iterator[Token]:
+def _joined(tokens: list[Token], known: Known) -> Iterator[Token]:
     position = 0
     before = ""
     while position < len(tokens):
         token = tokens[position]
-        if token[1:] == ("name", "steps") and before not in {".", "|"}:
-            found = _step_name(tokens, position, steps)
+        if token[1] == "name" and token[2] in known and before not in {".", "|"}:
+            found = _hyphened(tokens, position, known[token[2]])
             if found is not None:
                 line = token[0]
-                yield from ((line, "name", "steps"), (line, "operator", "["))
+                yield from ((line, "name", token[2]), (line, "operator", "["))
                 yield from ((line, "string", f"'{found.text}'"), (line, "operator", "]"))
                 position = found.end
                 before = "]"
@@ -55,25 +59,25 @@ def _joined(tokens: list[Token], steps: Collection[str] | None) -> Iterator[Toke
 
 @dataclass(slots=True)
 class _Name:
-    """A possible step name; `end` is the position of the token behind it; `plain`: Jinja2 itself reads it likewise."""
+    """A possible name; `end` is the position of the token behind it; `plain`: Jinja2 itself reads it likewise."""
 
     text: str
     end: int
     plain: bool
 
 
-def _step_name(tokens: list[Token], position: int, steps: Collection[str] | None) -> _Name | None:
-    """The step's name behind the `steps` at this position, if it must be joined: the longest that is known.
+def _hyphened(tokens: list[Token], position: int, names: Collection[str] | None) -> _Name | None:
+    """The name behind the `steps` or `signals` at this position, if it must be joined: the longest that is known.
 
     Where none is known it is the longest without white space, so that the message about it is about the whole word.
     """
     start = _skip_space(tokens, position + 1)
     if start >= len(tokens) or tokens[start][2] != "." or tokens[start][1] != "operator":
         return None
-    candidates = list(_candidates(tokens, _skip_space(tokens, start + 1), spaces=steps is not None))
+    candidates = list(_candidates(tokens, _skip_space(tokens, start + 1), spaces=names is not None))
     if not candidates:
         return None
-    known = [candidate for candidate in candidates if steps is not None and candidate.text in steps]
+    known = [candidate for candidate in candidates if names is not None and candidate.text in names]
     if not known:
         known = list(_candidates(tokens, _skip_space(tokens, start + 1), spaces=False))[-1:]
     chosen = known[-1]

@@ -20,9 +20,11 @@ from .meter import INTEGER_MAX
 
 EACH, COMPARE, CONCAT, SLICE = "each!", "compare!", "concat!", "slice!"
 
-CONTEXT_NAMES = ("inputs", "trigger", "steps", "instance", "now")
+CONTEXT_NAMES = ("inputs", "trigger", "steps", "instance", "now", "vars", "signals")
 """What the machine gives to every template."""
-LATER_NAMES = ("item", "index", "signals", "vars", "memory", "error", "secrets")
+PLACED_NAMES = ("item", "index", "error", "memory")
+"""What it gives to some: inside a foreach or while, where a failure is seen to, where the definition has a memory."""
+LATER_NAMES = ("secrets",)
 """What later versions of the language will give."""
 
 _STATEMENTS: dict[type[nodes.Node], str] = {

@@ -20,7 +20,7 @@ from ..words import did_you_mean, kind, nearest
 from .conditions import TESTS
 from .context import meter_of
 from .filters.table import FILTERS
-from .lexing import StepNameLexer
+from .lexing import HyphenLexer
 from .methods import Callee, method
 from .operations import calculated, negated, text_of
 
@@ -58,13 +58,13 @@ def _finalize(context: Context, value: Any) -> str:
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of all templates of definitions. Immutable once made, so one serves every thread.
 
-    `steps` are the names that may stand behind `steps.` with hyphens; None: any word.
+    `steps` and `signals` are the names that may stand behind `steps.` and `signals.` with hyphens; None: any word.
     """
 
     intercepted_binops = _OPERATORS
     intercepted_unops = frozenset({"+", "-"})
 
-    def __init__(self, steps: Collection[str] | None = None) -> None:
+    def __init__(self, steps: Collection[str] | None = None, signals: Collection[str] | None = None) -> None:
         super().__init__(
             undefined=Absent,
             finalize=_finalize,
@@ -72,7 +72,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             optimized=False,  # the optimizer evaluates constant parts while compiling, where nothing is metered
             cache_size=0,
         )
-        self._lexer = StepNameLexer(self, steps)
+        self._lexer = HyphenLexer(self, {"steps": steps, "signals": signals})
         self.filters = dict(FILTERS)
         self.tests = dict(TESTS)
         self.globals = {}

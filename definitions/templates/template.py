@@ -60,20 +60,21 @@ class Template:
 class ValueCompiler:
     """Compiles the values of one definition, each path once; `count` is how many strings it has compiled.
 
-    `steps`: the definition's step names, which may hold hyphens; None: any. `locate`, given a value's path, returns
-    what finds lines of that string in the YAML, or None where that is unknown. From the string after `count_max` on,
-    strings are refused instead of compiled.
+    `steps` and `signals`: the names of the definition, which may hold hyphens; None: any. `locate`, given a value's
+    path, returns what finds lines of that string in the YAML, or None where that is unknown. From the string after
+    `count_max` on, strings are refused instead of compiled.
     """
 
     def __init__(
         self,
         steps: Collection[str] | None = None,
+        signals: Collection[str] | None = None,
         *,
         limits: Limits = LIMITS,
         locate: Callable[[tuple[Key, ...]], Locate | None] | None = None,
         count_max: int = 1_000,
     ) -> None:
-        self._texts = TextCompiler(steps, limits)
+        self._texts = TextCompiler(steps, signals, limits)
         self._limits = limits
         self._locate = locate
         self._made: dict[tuple[Key, ...], Template] = {}

@@ -32,15 +32,15 @@ _RESULT = "result"
 
 
 class TextCompiler:
-    """Compiles the strings of one definition, whose step names it knows. `lone`: the last one was one expression.
+    """Compiles the strings of one definition, whose names it knows. `lone`: the last one was one expression.
 
     Whatever a running template provokes in Python, any exception at all, is that template's failure: a TemplateError.
     """
 
-    def __init__(self, steps: Collection[str] | None, limits: Limits) -> None:
+    def __init__(self, steps: Collection[str] | None, signals: Collection[str] | None, limits: Limits) -> None:
         self.limits = limits
         self.lone = False
-        self._sandbox = Sandbox(steps)
+        self._sandbox = Sandbox(steps, signals)
         self._eval_ctx = EvalContext(self._sandbox, None)
 
     def compile(self, text: str, path: str, locate: Locate | None, spoken_of: list[Reference]) -> Evaluate:

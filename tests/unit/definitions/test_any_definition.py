@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leasehold.definitions import Definition, DefinitionError, Violation, load
-from leasehold.definitions.later import DEFINITION_KEYS, STEP_KEYS
-from leasehold.definitions.steps import ExecutorStep
+from leasehold.definitions.checks.later import DEFINITION_KEYS
+from leasehold.definitions.steps import STEP_MODELS, CommonStep, Compensate
 
 scalars = st.one_of(
     st.none(),
@@ -28,8 +28,10 @@ anything = st.recursive(
 )
 
 
-def keys_of(model: type[Definition | ExecutorStep], later: frozenset[str]) -> list[str]:
-    return sorted({*(field.alias or name for name, field in model.model_fields.items()), *later, "nonsense"})
+def keys_of(*models: type[Definition | CommonStep | Compensate]) -> list[str]:
+    return sorted(
+        {*(field.alias or name for model in models for name, field in model.model_fields.items()), "nonsense"}
+    )
 
 
 specs = st.dictionaries(
@@ -44,14 +46,14 @@ named = st.fixed_dictionaries({"name": st.sampled_from(["a", "b", "b-c", "A"]), 
 steps = st.builds(
     lambda base, more: {**base, **more},
     named,
-    st.dictionaries(st.sampled_from(keys_of(ExecutorStep, STEP_KEYS)), st.one_of(anything, retries), max_size=3).map(
-        lambda more: {key: value for key, value in more.items() if key not in ("name", "executor")}
-    ),
+    st.dictionaries(
+        st.sampled_from(keys_of(*STEP_MODELS.values(), Compensate)), st.one_of(anything, retries), max_size=3
+    ).map(lambda more: {key: value for key, value in more.items() if key not in ("name", "executor")}),
 )
 definitions = st.builds(
     lambda more, body: {"name": "x", **more, "steps": body},
     st.dictionaries(
-        st.sampled_from(keys_of(Definition, DEFINITION_KEYS)),
+        st.sampled_from([*keys_of(Definition), *sorted(DEFINITION_KEYS)]),
         st.one_of(anything, st.dictionaries(st.sampled_from(["a", "b"]), specs, max_size=2)),
         max_size=3,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from leasehold.definitions.graph import Outline, build
+from leasehold.definitions.outline.graph import Outline, build
 
 from .builders import fault, faults, marked, with_steps
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 from leasehold.definitions import json_schema, load
+from leasehold.definitions.checks.later import DEFINITION_KEYS
 from leasehold.definitions.checks.scope import INSTANCE_FACTS, STEP_FACTS
 from leasehold.definitions.definition import Definition
-from leasehold.definitions.later import DEFINITION_KEYS, KINDS
 from leasehold.definitions.source.documents import read_documents
-from leasehold.definitions.steps import ExecutorStep, RetrySpec
+from leasehold.definitions.steps import KINDS, ExecutorStep, RetrySpec
 from leasehold.definitions.templates import CONTEXT_NAMES, LATER_NAMES
 from leasehold.definitions.templates.filters.table import FILTERS
 
@@ -48,5 +48,5 @@ def test_the_page_names_every_key(model: type[Definition | ExecutorStep | RetryS
 def test_the_page_names_every_filter_and_every_name_of_the_context() -> None:
     words = [name for name in FILTERS if not name.endswith("!")]
     words += [*CONTEXT_NAMES, *STEP_FACTS, *INSTANCE_FACTS, *LATER_NAMES, *KINDS]
-    words += DEFINITION_KEYS - {"vars", "secrets"}
+    words += DEFINITION_KEYS - {"secrets"}
     assert [word for word in words if f"`{word}" not in PAGE] == []

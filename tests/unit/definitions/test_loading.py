@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,10 @@ def test_an_approval_is_asked_for_only_where_it_is_required() -> None:
         "requires_approval: true, approval_timeout: 24h, "
         "approval: {on_timeout: skip, approvers: [soc-lead], form: {ticket: {type: string, required: true}}}"
     ).approval
-    assert found == ApprovalPolicy(
+    assert found is not None
+    assert found.form_check is not None
+    assert found.form_check({"ticket": "T-1"}) == {"ticket": "T-1"}
+    assert replace(found, form_check=None) == ApprovalPolicy(
         timeout_ms=86_400_000,
         on_timeout="skip",
         approvers=("soc-lead",),

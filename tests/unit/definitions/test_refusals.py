@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 from leasehold.definitions import DefinitionError, load
+from leasehold.definitions.checks.later import DEFINITION_KEYS
 from leasehold.definitions.errors import SHOWN_VIOLATIONS
-from leasehold.definitions.later import DEFINITION_KEYS, KINDS, STEP_KEYS
 
 from .builders import fault, faults, marked, one, with_steps
 
@@ -175,19 +175,6 @@ def test_a_later_key_of_a_definition_is_refused_by_name(key: str) -> None:
     assert (violation.message, violation.line, violation.column) == (f"`{key}` is not supported yet", 2, 1)
 
 
-@pytest.mark.parametrize("key", sorted(STEP_KEYS))
-def test_a_later_key_of_a_step_is_refused_by_name(key: str) -> None:
-    text, line, column = marked(with_steps(f"{{name: a, executor: x, ¦{key}: 1}}"))
-    violation = fault(text)
-    assert (violation.message, violation.line, violation.column) == (f"`{key}` is not supported yet", line, column)
-
-
-@pytest.mark.parametrize("key", KINDS)
-def test_a_step_of_a_later_kind_is_refused_by_name_and_not_by_what_it_lacks(key: str) -> None:
-    violation = fault(with_steps(f"{{name: a, {key}: 1, steps: [], max_parallel: 2}}", "{name: b, executor: x}"))
-    assert (violation.path, violation.message) == (f"steps[0].{key}", f"`{key}` is not supported yet")
-
-
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
     text = textwrap.dedent(
         """\
@@ -195,7 +182,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
         inputs:
           a: {type: ¦strin}
           b: {type: string, pattern: ¦"("}
-        ¦budgets: {steps: 5}
+        ¦triggers: []
         steps:
           - name: fetch
             executor: es-query
@@ -204,7 +191,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
           - ¦name: reason
             depends_on: [¦fetsh]
             retry: {¦backof: linear}
-          - {name: each, ¦foreach: [], steps: []}
+          - {name: each, foreach: [], steps: ¦[]}
           - name: ¦fetch
             executor: x
             if: "{{ ¦steps.reson.result }}"

@@ -35,9 +35,13 @@ def last(keys: str, *, depends_on: str = "[left-side]", head: str = "") -> str:
         ("input.hosts", "there is no name `input`; did you mean `inputs`?"),
         ("zzz", "there is no name `zzz`; there are `inputs`, `trigger`, `steps`, `instance`, `now`"),
         ("null", "there is no name `null`"),
-        ("item", "`item` is not supported yet in templates"),
+        ("item", "`item` is there inside a `foreach` only"),
+        ("index + 1", "`index` is there inside a `foreach` or a `while` only"),
+        ("error.type", "`error` is there only in `on_failure`, `on_cancel` and `compensate`; "
+         "`steps.<name>.error` says why a step failed"),
+        ("memory.x", "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it"),
         ("secrets.token", "`secrets` is not supported yet in templates"),
-        ("vars.x | upper", "`vars` is not supported yet in templates"),
+        ("vars.x | upper", "there is no variable `x`; `set` steps set none"),
     ],
 )  # fmt: skip
 def test_what_a_step_may_not_speak_of_is_refused(template: str, message: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .words import did_you_mean, nearest
+from ..words import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,14 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong: at which step, under which key of it (and which item of that)."""
+    """What is wrong: at which step, under which key of it (and which item of that). `unknown`: no such step is here."""
 
     index: int
     keys: tuple[str | int, ...]
     message: str
     found: str | None = None
     near: str | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,11 @@ def _outline(index: int, step: Mapping[str, Any]) -> Outline:
     return Outline(index, name if isinstance(name, str) else None, depends_on)
 
 
-def build(steps: Sequence[Outline]) -> tuple[Graph, list[Fault]]:
-    """The graph and its faults: doubled names, unknown, doubled and own dependencies, cycles."""
+def build(steps: Sequence[Outline], at: str = "steps") -> tuple[Graph, list[Fault]]:
+    """The graph of a list of steps, and its faults: doubled names, unknown, doubled and own dependencies, cycles.
+
+    `at` is how messages write the list.
+    """
     faults: list[Fault] = []
     depends_on: dict[str, tuple[str, ...]] = {}
     first_at: dict[str, int] = {}
@@ -63,7 +67,7 @@ def build(steps: Sequence[Outline]) -> tuple[Graph, list[Fault]]:
         if step.name is None:
             continue
         if step.name in depends_on:
-            message = f"`{step.name}` is the name of steps[{first_at[step.name]}] as well; names are unique"
+            message = f"`{step.name}` is the name of {at}[{first_at[step.name]}] as well; names are unique"
             faults.append(Fault(step.index, ("name",), message, step.name))
         else:
             first_at[step.name] = step.index
@@ -89,7 +93,7 @@ def _dependencies(step: Outline, before: str | None, names: Iterable[str], fault
         elif name not in names:
             near = nearest(name, [other for other in names if other != step.name])
             message = f"there is no step `{name[:100]}`{did_you_mean(near)}"
-            faults.append(Fault(step.index, place, message, name[:100], near))
+            faults.append(Fault(step.index, place, message, name[:100], near, unknown=True))
         elif name in known:
             faults.append(Fault(step.index, place, f"`{name}` stands twice", name))
         else:
