@@ -7,13 +7,14 @@ what did not change, so an event costs what it touches, whatever happened before
 
 One event is one `Turn`, the only thing here that is changed in place. It goes through three stages:
 
-1. The event's own function (`leases`, `completion`, `failure`, `timers`, `approvals`) changes the step that it names,
-   or refuses. A refusal, and a repeat of what stands already, return the very instance that was given.
-2. `activation.settle` goes on to the dependents of what is done now: `if` decides on skipping, `requires_approval`
-   makes the step wait, then `input` and `with` are rendered and the step is ready. Skipped steps are done too.
+1. The event's own function (`leases`, `completion`, `failure`, `timers`, `approvals`, `flow`, `steering`) changes the
+   step that it names, or refuses. A refusal, and a repeat of what stands already, return the very instance given.
+2. `settling.follow` does what follows: dependents of what is done are activated (`activation`: `if` decides on
+   skipping, `requires_approval` makes the step wait, then it is ready, or begins in `flow` where no executor runs it);
+   a block whose steps are done, or one of which failed for good, is news for the step that it stands in.
 3. `finishing.conclude` says whether what is open makes the instance running or waiting; when nothing is open, it
-   renders `outputs` and the instance has succeeded. A step that fails for good ends the instance at once: attempts in
-   progress are recorded as cancelled, their leases end, the rest is cancelled.
+   renders `outputs` and the instance has succeeded. An instance that is to fail or be cancelled winds down: leases end,
+   children are told, `compensation` undoes what can be undone, closing steps run; then it ends.
 
 Statuses change by the moves of `table` alone; an event that finds a step in another status is refused.
 
@@ -32,21 +33,42 @@ Rules that the shell and the executors rely on:
   What is due fires by due time, then in the order of the steps. A timer that an event sets is never due in that event.
 - **Usage** is cumulative for an attempt, in heartbeats and at its end alike; the largest figures stand. A budget is
   spent when the sum exceeds it; reaching it is fine. The completion that overspends it keeps its result.
-- **Inputs** are not stored: a step sees its ancestors only, these are final when it is activated, and
+- **Inputs** are not stored: a step sees what is final when it is activated and keeps what is not (`seen`), and
   `activated_at_ms` is `now` in its templates, so `render_input` gives the same again. An attempt after the first has
   the input of the first.
+- **Children** are instances of their own. The step that has them names them before they begin (`ChildWanted`, carried
+  out when that stands) and keeps them listed until `ChildEnded`, cancelled or not; an instance that is not terminated
+  ends after its children. `children` says what a child begins with and what the items of a foreach leave.
 - **Effects** come in the order in which things happened. `LeaseEnded` tells of leases that the machine took away, not
   of those that their executors ended. `InstanceEnded` comes exactly once, last.
 """
 
+from .children import (
+    CHILD_ITEMS,
+    MAX_DEPTH,
+    child_id,
+    foreach_items,
+    foreach_outer,
+    is_watched,
+    items_child,
+    items_result,
+    share_of,
+)
 from .context import render_input, with_values
 from .creation import new_instance
 from .dispatch import advance
 from .events import (
+    Admitted,
     AnyEvent,
     AttemptEnded,
     AttemptRecord,
+    CallsMade,
     CancelRequested,
+    ChildEnded,
+    ChildRefused,
+    ChildReported,
+    ChildSteered,
+    ChildWanted,
     Claimed,
     Completed,
     Decided,
@@ -56,10 +78,15 @@ from .events import (
     InstanceEnded,
     LeaseEnded,
     LeaseExpired,
+    PauseRequested,
     ReadyEnded,
     Refused,
     Rejected,
     Released,
+    ResumeRequested,
+    RetryRequested,
+    Signalled,
+    SkipRequested,
     Started,
     StepReady,
     TerminateRequested,
@@ -83,16 +110,25 @@ from .timers import next_wake_ms
 from .views import instance_view, step_view
 
 __all__ = [
+    "CHILD_ITEMS",
     "FINAL_INSTANCE",
     "FINAL_STEP",
     "INSTANCE_MOVES",
+    "MAX_DEPTH",
     "MAX_LOST_LEASES",
     "STEP_MOVES",
+    "Admitted",
     "AnyEvent",
     "Approval",
     "AttemptEnded",
     "AttemptRecord",
+    "CallsMade",
     "CancelRequested",
+    "ChildEnded",
+    "ChildRefused",
+    "ChildReported",
+    "ChildSteered",
+    "ChildWanted",
     "Claimed",
     "Completed",
     "Decided",
@@ -105,11 +141,16 @@ __all__ = [
     "InstanceStatus",
     "LeaseEnded",
     "LeaseExpired",
+    "PauseRequested",
     "ReadyEnded",
     "Refused",
     "Rejected",
     "Released",
+    "ResumeRequested",
+    "RetryRequested",
     "SideValue",
+    "Signalled",
+    "SkipRequested",
     "Started",
     "StepMove",
     "StepReady",
@@ -119,11 +160,18 @@ __all__ = [
     "TimerFired",
     "Transition",
     "advance",
+    "child_id",
+    "foreach_items",
+    "foreach_outer",
     "instance_view",
+    "is_watched",
+    "items_child",
+    "items_result",
     "new_instance",
     "next_wake_ms",
     "plain",
     "render_input",
+    "share_of",
     "step_view",
     "with_values",
 ]

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from ...claim.wire import ErrorInfo
 from ...definitions.plan import ApprovalPolicy
-from .activation import prepare, skip
+from .activation import prepare, skip, waits_for_approval
 from .events import Decided, Refused
 from .failure import fail_step
-from .state import Approval, Instance, StepState, StepStatus
+from .state import Approval, Instance, StepState
 from .table import LATE, LATE_SKIP, REJECT
 from .turn import Turn, unknown_step
 
@@ -25,7 +25,7 @@ def decided(turn: Turn, event: Decided) -> Refused | None:
     if state is None:
         return unknown_step(path)
     approval = state.approval
-    if approval is None or state.status is not StepStatus.WAITING:
+    if approval is None or not waits_for_approval(state):
         return _not_open(path, state)
     policy = turn.step(path).approval
     assert policy is not None
@@ -57,7 +57,7 @@ def is_repeat(instance: Instance, event: Decided) -> bool:
         state = instance.steps.get(event.path)
         return state is not None and _same(state.approval, event)
     states = instance.steps.values()
-    return not any(map(_is_open, states)) and any(_same(state.approval, event) for state in states)
+    return not any(map(waits_for_approval, states)) and any(_same(state.approval, event) for state in states)
 
 
 def _same(approval: Approval | None, event: Decided) -> bool:
@@ -65,12 +65,8 @@ def _same(approval: Approval | None, event: Decided) -> bool:
     return approval is not None and approval.decision == said and approval.decided_by == event.by
 
 
-def _is_open(state: StepState) -> bool:
-    return state.status is StepStatus.WAITING and state.approval is not None
-
-
 def _only_open(turn: Turn) -> str | Refused:
-    paths = [path for path, state in turn.steps.items() if _is_open(state)]
+    paths = [path for path, state in turn.steps.items() if waits_for_approval(state)]
     if len(paths) == 1:
         return paths[0]
     if not paths:

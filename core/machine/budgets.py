@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...claim.wire import ErrorInfo, Usage
+from ...definitions.plan import Budgets
 from .state import StepState
 from .turn import Turn
 
@@ -16,6 +17,14 @@ NOTHING = Usage()
 
 _MOST = 2**53 - 1
 _MOST_COST = 1e15
+
+
+def bill(turn: Turn, path: str, state: StepState, reported: Usage | None) -> StepState:
+    """`absorb` at an attempt's end, where the step's `cost` stands for that of an executor that reports none."""
+    cost = turn.step(path).cost
+    if cost and (reported is None or not reported.cost):
+        reported = Usage(cost=cost) if reported is None else replace(reported, cost=cost)
+    return state if reported is None else absorb(turn, state, reported)
 
 
 def absorb(turn: Turn, state: StepState, reported: Usage) -> StepState:
@@ -29,25 +38,48 @@ def absorb(turn: Turn, state: StepState, reported: Usage) -> StepState:
     )
     if usage == known:
         return state
-    total = turn.usage
-    turn.usage = Usage(
-        _add(total.llm_calls, usage.llm_calls - known.llm_calls),
-        _add(total.llm_tokens, usage.llm_tokens - known.llm_tokens),
-        min(total.cost + (usage.cost - known.cost), _MOST_COST),
-    )
+    grow(turn, known, usage)
     return replace(state, usage=usage)
 
 
-def overspent(turn: Turn) -> ErrorInfo | None:
-    """The error that the instance fails with, if a budget is exceeded; reaching it exactly is fine."""
-    budgets = turn.plan.budgets
-    allowed = budgets.llm_calls
-    if allowed is None or turn.usage.llm_calls <= allowed:
-        return None
-    name = budgets.llm_calls_key
-    return ErrorInfo(
-        "budget.llm_calls", f"the budget {name} is {allowed}, and {turn.usage.llm_calls} LLM calls were made"
+def grow(turn: Turn, known: Usage, usage: Usage) -> None:
+    """The instance's sum grows by what `usage` has more than what was known before; never shrinks."""
+    total = turn.usage
+    turn.usage = Usage(
+        _add(total.llm_calls, max(0, usage.llm_calls - known.llm_calls)),
+        _add(total.llm_tokens, max(0, usage.llm_tokens - known.llm_tokens)),
+        min(total.cost + max(0.0, usage.cost - known.cost), _MOST_COST),
     )
+
+
+def overspent(turn: Turn, *, ended: int = 0) -> ErrorInfo | None:
+    """The error that the instance fails with, if a budget is exceeded; reaching it exactly is fine.
+
+    `ended`: attempts that end in this turn and are not recorded yet. Compensations and closing steps have no budget.
+    """
+    budgets, usage = turn.plan.budgets, turn.usage
+    if budgets == _NO_BUDGETS or turn.ending is not None or turn.instance.items is not None:
+        return None
+    if budgets.llm_calls is not None and usage.llm_calls > budgets.llm_calls:
+        return _spent("llm_calls", budgets.llm_calls_key, budgets.llm_calls, f"{usage.llm_calls} LLM calls were made")
+    if budgets.llm_tokens is not None and usage.llm_tokens > budgets.llm_tokens:
+        what = f"{usage.llm_tokens} LLM tokens were used"
+        return _spent("llm_tokens", "budgets.llm_tokens", budgets.llm_tokens, what)
+    if budgets.cost is not None and usage.cost > budgets.cost + _ROUNDING:
+        return _spent("cost", "budgets.cost", budgets.cost, f"{usage.cost:.6g} was spent")
+    attempts = turn.attempts + ended
+    if budgets.steps is not None and attempts > budgets.steps:
+        return _spent("steps", "budgets.steps", budgets.steps, f"{attempts} attempts have ended")
+    return None
+
+
+def _spent(name: str, key: str, allowed: float, what: str) -> ErrorInfo:
+    return ErrorInfo(f"budget.{name}", f"the budget {key} is {allowed}, and {what}")
+
+
+_NO_BUDGETS = Budgets()
+# A thousand costs of 0.1 sum to a little more than 100.
+_ROUNDING = 1e-9
 
 
 def _add(sum_so_far: int, more: int) -> int:

@@ -1,14 +1,27 @@
-"""Child instances: the shares of a foreach, and sub-workflows. What they are called, and what they start with."""
+"""Child instances: the shares of a foreach, and sub-workflows. What they are called, start with, and leave behind."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
+
+from ...definitions.plan import Foreach, Plan
+from .context import Context, scopes, step_context, step_facts
+from .events import ChildWanted
+from .outcomes import block_result
+from .state import Instance, Items, StepState, plain
+from .undoing import SUFFIX, left_to_undo
 
 CHILD_ITEMS = 16
 """How many items one child of a foreach runs: their states are in one document, which each transition writes."""
 
 MAX_DEPTH = 8
 """How deep sub-workflows may call each other."""
+
+_SHARE_PARALLEL_MAX = 8
+_ITEM = re.compile(r"\[(\d+)\]")
 
 
 def child_id(parent_id: str, path: str, attempt: int, number: int = 0) -> str:
@@ -19,3 +32,141 @@ def child_id(parent_id: str, path: str, attempt: int, number: int = 0) -> str:
     """
     name = sha256(f"{parent_id}:{path}:{attempt}:{number}".encode()).hexdigest()[:16]
     return f"{parent_id[: parent_id.index('-') + 13]}{name}"
+
+
+def share_of(plan: Plan, states: Mapping[str, StepState], path: str) -> tuple[str, int] | None:
+    """Which foreach of the instance runs a step that it does not hold itself, and which of its children does.
+
+    `path` is the step's full run path. None where no foreach of these states is on the way.
+    """
+    for index in _ITEM.finditer(path):
+        foreach = path[: index.start()]
+        if foreach in states and isinstance(plan.step(foreach).flow, Foreach):
+            return foreach, int(index[1]) // CHILD_ITEMS
+    return None
+
+
+def share_parallel(flow: Foreach, count: int) -> int:
+    """How many items one share has under way: all that may be where there is one, else shares take turns at ending."""
+    if count <= CHILD_ITEMS:
+        return min(flow.max_parallel, CHILD_ITEMS)
+    return max(1, min(_SHARE_PARALLEL_MAX, flow.max_parallel // 2))
+
+
+def shares_at_once(flow: Foreach, count: int) -> int:
+    """How many shares are under way: as many as keep to `max_parallel` items."""
+    return max(1, flow.max_parallel // share_parallel(flow, count))
+
+
+def foreach_items(instance: Instance, plan: Plan, path: str) -> list[Any]:
+    """All items of a foreach, as they were at its activation. Raises: TemplateError."""
+    flow = plan.step(path).flow
+    assert isinstance(flow, Foreach)
+    items: list[Any] = flow.items.render(step_context(instance, plan, path, instance.steps[path]))
+    return items
+
+
+def foreach_outer(instance: Instance, plan: Plan, path: str) -> dict[str, Any]:
+    """What templates in the items of a foreach see of the steps outside: the same for all of its shares."""
+    step = plan.step(path)
+    flow = step.flow
+    assert isinstance(flow, Foreach)
+    visible, outside = scopes(step, path)
+    beyond = plain(instance.outer)["steps"] if outside and instance.outer is not None else {}
+    facts = {}
+    for name in sorted(flow.outer):
+        prefix = next((prefix for prefix, names in visible if name in names), None)
+        if prefix is not None:
+            facts[name] = step_facts(plan, instance.steps, prefix + name)
+        elif name in beyond:
+            facts[name] = beyond[name]
+    return {"steps": facts}
+
+
+def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, outer: Any, *, at_ms: int) -> Instance:
+    """The instance that runs some items of a foreach; `Started` is the first event to apply to it.
+
+    `values` are its items, `outer` what `foreach_outer` gave; either may be a `SideValue`.
+    """
+    state = parent.steps[wanted.path]
+    flow = plan.step(wanted.path).flow
+    assert isinstance(flow, Foreach)
+    assert state.flow is not None
+    seen = state.seen or {}
+    return Instance(
+        id=wanted.child.id,
+        workflow=parent.workflow,
+        version=parent.version,
+        definition_tenant=parent.definition_tenant,
+        tenant=parent.tenant,
+        space=parent.space,
+        priority=parent.priority,
+        created_at_ms=at_ms,
+        inputs=parent.inputs,
+        inputs_ref=parent.inputs_ref,
+        trigger=parent.trigger,
+        trigger_ref=parent.trigger_ref,
+        labels=parent.labels,
+        started_by=parent.started_by,
+        correlation_id=parent.correlation_id,
+        traceparent=parent.traceparent,
+        parent_id=parent.id,
+        parent_path=wanted.path,
+        parent_number=wanted.child.number,
+        depth=parent.depth,
+        watched=is_watched(parent, plan),
+        of=parent.of or parent.id,
+        vars=seen.get("vars", parent.vars),
+        signals=seen.get("signals", parent.signals),
+        memory=parent.memory,
+        redrives=parent.redrives,
+        items=Items(
+            wanted.path,
+            wanted.first,
+            values,
+            share_parallel(flow, state.flow.count),
+            base=parent.attempts if state.attempt > 1 or parent.redrives else 0,
+            values_ref=getattr(values, "ref", None),
+        ),
+        outer=outer,
+        outer_ref=getattr(outer, "ref", None),
+    )
+
+
+def is_watched(parent: Instance, plan: Plan) -> bool:
+    """Whether what a child uses has to be told at once, for a budget of its parent or of one above."""
+    budgets = plan.budgets
+    limits = (budgets.llm_calls, budgets.llm_tokens, budgets.cost, budgets.steps)
+    return parent.watched or any(limit is not None for limit in limits)
+
+
+def items_result(instance: Instance, plan: Plan) -> dict[str, Any]:
+    """What a share leaves that has succeeded: see `StepState.parts`. Raises: TemplateError (a compensation's input)."""
+    items = instance.items
+    assert items is not None
+    flow = plan.step(items.path).flow
+    assert isinstance(flow, Foreach)
+    indices = range(items.first, items.first + len(plain(items.values)))
+    results = [
+        None if index in items.failed else block_result(plan, instance.steps, flow.body, f"{items.path}[{index}].")
+        for index in indices
+    ]
+    failures = [[index, error.type, error.message] for index, error in sorted(items.failed.items())]
+    return {"results": results, "failures": failures, "undo": _undo_list(instance, plan)}
+
+
+def _undo_list(instance: Instance, plan: Plan) -> list[Any]:
+    if not plan.compensates:
+        return []
+    return [
+        [undo.path, undo.at_ms, undo.order, undo.input if undo.left_by else _undo_input(instance, plan, undo.path)]
+        for undo in left_to_undo(plan, instance.steps)
+    ]
+
+
+def _undo_input(instance: Instance, plan: Plan, path: str) -> Any:
+    step = plan.step(path + SUFFIX)
+    if step.input is None:
+        return step.static_input
+    context = Context(instance, plan, instance.steps, step, path + SUFFIX, instance.finished_at_ms)
+    return step.input.render(context)

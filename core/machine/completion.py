@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .budgets import absorb, overspent
+from .budgets import bill, overspent
 from .events import Completed, Refused
-from .finishing import fail_instance
 from .state import Instance, SideValue, StepStatus
 from .table import COMPLETE
 from .turn import Turn
@@ -20,8 +19,9 @@ def completed(turn: Turn, event: Completed) -> Refused | None:
     state = turn.held(path, event.token)
     if isinstance(state, Refused):
         return state
-    if event.usage is not None:
-        state = turn.put(path, absorb(turn, state, event.usage))
+    step = turn.step(path)
+    if event.usage is not None or step.cost:
+        state = turn.put(path, bill(turn, path, state, event.usage))
     turn.record(path, state, "succeeded", calls=event.calls, output=event.result)
     succeeded = replace(
         state,
@@ -29,6 +29,7 @@ def completed(turn: Turn, event: Completed) -> Refused | None:
         result=event.result,
         result_ref=event.result.ref if type(event.result) is SideValue else None,
         finished_at_ms=turn.at_ms,
+        finished_order=turn.attempts if step.compensation is not None else 0,
         wake_at_ms=0,
         lease_ttl_ms=0,
         lost=0,
@@ -36,11 +37,8 @@ def completed(turn: Turn, event: Completed) -> Refused | None:
         checkpoint=None,
     )
     turn.moved(path, COMPLETE, succeeded)
-    spent = overspent(turn)
-    if spent is None:
-        turn.done.append(path)
-    else:
-        fail_instance(turn, spent)
+    turn.done.append(path)
+    turn.spent = overspent(turn)
     return None
 
 

@@ -26,8 +26,15 @@ def new_instance(
     correlation_id: str | None = None,
     traceparent: str | None = None,
     parent_id: str | None = None,
+    parent_path: str | None = None,
+    depth: int = 0,
+    watched: bool = False,
+    memory: Any = None,
+    memory_key: str | None = None,
+    group: str | None = None,
+    queued: bool = False,
 ) -> Instance:
-    """An instance with every step pending; `Started` is the first event to apply to it.
+    """An instance with every step of its own list pending; `Started` is the first event to apply to it.
 
     `inputs` are checked and have their defaults; they and `trigger` may be `SideValue`s. The definition's labels are
     its labels too, and `labels` win over them. The deadline of `max_duration` counts from `at_ms`.
@@ -42,7 +49,7 @@ def new_instance(
         priority=plan.priority,
         created_at_ms=at_ms,
         deadline_ms=at_ms + plan.max_duration_ms if plan.max_duration_ms else 0,
-        steps=dict.fromkeys(plan.steps, _PENDING),
+        steps=dict.fromkeys(plan.main.names, _PENDING),
         inputs=inputs,
         inputs_ref=inputs.ref if isinstance(inputs, SideValue) else None,
         trigger=trigger,
@@ -52,4 +59,11 @@ def new_instance(
         correlation_id=correlation_id,
         traceparent=traceparent,
         parent_id=parent_id,
+        parent_path=parent_path,
+        depth=depth,
+        watched=watched,
+        memory=memory,
+        memory_key=memory_key,
+        group=group,
+        queued=queued,
     )

@@ -8,31 +8,48 @@ from typing import Any
 from ...claim.wire import ErrorInfo
 from ...definitions.plan import Plan
 from . import approvals, completion
-from .activation import activate, settle
+from .activation import activate
 from .approvals import decided
+from .cancelling import cancel_open
 from .completion import completed
 from .events import (
+    Admitted,
     AnyEvent,
     CancelRequested,
+    ChildEnded,
+    ChildRefused,
+    ChildReported,
     Claimed,
     Completed,
     Decided,
     Failed,
     Heartbeat,
     LeaseExpired,
+    PauseRequested,
     Refused,
     Rejected,
     Released,
+    ResumeRequested,
+    RetryRequested,
+    Signalled,
+    SkipRequested,
     Started,
     TerminateRequested,
     TimerFired,
     Transition,
 )
 from .failure import failed
-from .finishing import conclude, end_instance, fail_instance
+from .finishing import cancel_instance, end_instance, terminate_instance
+from .flow.children import child_ended, child_refused, child_reported
+from .flow.shares import begin_items
+from .flow.waits import signalled
 from .leases import claimed, heartbeat, lease_expired, released
+from .settling import follow, settle
 from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepStatus
-from .table import CANCEL_INSTANCE, TERMINATE
+from .steering.pausing import paused, resumed
+from .steering.retrying import retried
+from .steering.skipping import skipped
+from .table import FAIL_INSTANCE
 from .timers import timer_fired
 from .turn import Turn
 
@@ -43,16 +60,18 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
     When the event is refused, or repeats one that was applied before, the instance returned is the one given. `plan`
     must be that of the instance's workflow and version.
     """
-    if instance.status in FINAL_INSTANCE:
+    kind = type(event)
+    if instance.status in FINAL_INSTANCE and kind not in _AFTER_THE_END:
         return Transition(instance, (), None if _repeats_the_past(instance, event) else _finished(instance))
     turn = Turn(instance, plan, event.at_ms)
-    refused = _APPLY[type(event)](turn, event)
+    refused = _APPLY[kind](turn, event)
     if refused is not None:
         return Transition(instance, (), refused)
-    if turn.steps is instance.steps and not turn.effects and type(event) is not Started:
+    if turn.untouched and kind is not Started:
         return Transition(instance)
+    if instance.status in FINAL_INSTANCE and turn.ended:
+        return turn.transition()
     settle(turn)
-    conclude(turn)
     return turn.transition()
 
 
@@ -60,24 +79,43 @@ def _started(turn: Turn, event: Started) -> Refused | None:
     for state in turn.steps.values():
         if state.status is not StepStatus.PENDING:
             return Refused("not_open", "the instance has started before")
-    for path in turn.plan.roots:
-        if not turn.ended:
-            activate(turn, path)
+    if not turn.get("queued"):
+        _begin(turn)
     return None
 
 
+def _admitted(turn: Turn, event: Admitted) -> Refused | None:
+    if turn.get("queued"):
+        turn.set("queued", False)
+        _begin(turn)
+    return None
+
+
+def _begin(turn: Turn) -> None:
+    if turn.instance.items is not None:
+        begin_items(turn)
+        return
+    for path in turn.plan.roots:
+        if not turn.ended and turn.steps[path].status is StepStatus.PENDING:
+            activate(turn, path)
+            follow(turn)
+
+
 def _cancel(turn: Turn, event: CancelRequested) -> Refused | None:
-    end_instance(turn, CANCEL_INSTANCE, ErrorInfo("cancelled", _by("cancelled", event.by, event.reason)))
+    cancel_instance(turn, ErrorInfo("cancelled", _by("cancelled", event.by, event.reason)))
     return None
 
 
 def _terminate(turn: Turn, event: TerminateRequested) -> Refused | None:
-    end_instance(turn, TERMINATE, ErrorInfo("terminated", _by("terminated", event.by, event.reason)))
+    terminate_instance(turn, ErrorInfo("terminated", _by("terminated", event.by, event.reason)))
     return None
 
 
 def _rejected(turn: Turn, event: Rejected) -> Refused | None:
-    fail_instance(turn, event.error)
+    """Nothing of it can be stored, so nothing is undone: it fails at once."""
+    cancel_open(turn, "", event.error)
+    turn.set("ending", None)
+    end_instance(turn, FAIL_INSTANCE, event.error)
     return None
 
 
@@ -120,4 +158,16 @@ _APPLY: dict[type, Callable[[Turn, Any], Refused | None]] = {
     CancelRequested: _cancel,
     TerminateRequested: _terminate,
     Rejected: _rejected,
+    Admitted: _admitted,
+    PauseRequested: paused,
+    ResumeRequested: resumed,
+    SkipRequested: skipped,
+    RetryRequested: retried,
+    Signalled: signalled,
+    ChildReported: child_reported,
+    ChildEnded: child_ended,
+    ChildRefused: child_refused,
 }
+
+# A terminated instance hears of the end of its children, and one that has ended may be done again.
+_AFTER_THE_END = frozenset({RetryRequested, ChildEnded})

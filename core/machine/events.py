@@ -146,7 +146,7 @@ class RetryRequested(Event, frozen=True, tag="retry", gc=False):
     """Do a step again, and all that comes after it; also brings back an instance that failed or was cancelled.
 
     `path` empty: the step that failed (each of them, where several did), or the first steps where `from_start`.
-    `inputs`, already checked, replace those of the instance.
+    `inputs`, already checked, replace those of the instance; `replaced` is what these were, for a replay.
     """
 
     by: str
@@ -154,6 +154,7 @@ class RetryRequested(Event, frozen=True, tag="retry", gc=False):
     from_start: bool = False
     inputs: Any = None
     reason: str | None = None
+    replaced: Any = None
 
 
 class Signalled(Event, frozen=True, tag="signal", gc=False):
@@ -325,10 +326,10 @@ class Refused(Struct, frozen=True, gc=False):
 
     `stale_token`: another lease, or none, holds the step (`token_held`). `not_open`: the step or approval is not open.
     `finished`: the instance has ended. `ambiguous`: several approvals are open and none was named.
-    `forbidden`: the approver is not among those that the definition names.
+    `forbidden`: the approver is not among those that the definition names. `full`: no room for another signal.
     """
 
-    reason: Literal["stale_token", "not_open", "unknown_step", "finished", "ambiguous", "forbidden"]
+    reason: Literal["stale_token", "not_open", "unknown_step", "finished", "ambiguous", "forbidden", "full"]
     detail: str
     token_held: int = 0
 

@@ -7,9 +7,8 @@ from msgspec.structs import replace
 from ...claim.wire import ErrorInfo
 from .activation import ready_again
 from .budgets import absorb, overspent
-from .events import Claimed, Heartbeat, LeaseEnded, LeaseExpired, Refused, Released
+from .events import CallsMade, Claimed, Heartbeat, LeaseEnded, LeaseExpired, Refused, Released
 from .failure import fail_attempt
-from .finishing import fail_instance
 from .state import StepStatus
 from .table import CLAIM, LOSE, RELEASE
 from .turn import Turn, unknown_step
@@ -45,7 +44,7 @@ def claimed(turn: Turn, event: Claimed) -> Refused | None:
 
 
 def heartbeat(turn: Turn, event: Heartbeat) -> Refused | None:
-    """Keep the checkpoint for the next attempt and the usage for the budgets. Without either nothing changes."""
+    """Keep the checkpoint for the next attempt and the usage for the budgets, hand calls on; without these nothing."""
     state = turn.held(event.path, event.token)
     if isinstance(state, Refused):
         return state
@@ -53,10 +52,13 @@ def heartbeat(turn: Turn, event: Heartbeat) -> Refused | None:
         state = replace(state, checkpoint=event.checkpoint)
     if event.usage is not None:
         state = absorb(turn, state, event.usage)
+    if event.calls:
+        state = replace(state, call_parts=state.call_parts + 1)
+        turn.effects.append(CallsMade(event.path, state.attempt, state.call_parts, event.calls))
     if state is not turn.steps[event.path]:
         turn.put(event.path, state)
-    if event.usage is not None and (spent := overspent(turn)) is not None:
-        fail_instance(turn, spent)
+    if event.usage is not None:
+        turn.spent = overspent(turn)
     return None
 
 
@@ -81,5 +83,5 @@ def lease_expired(turn: Turn, event: LeaseExpired) -> Refused | None:
         fail_attempt(turn, path, state, "lease_lost", error, random=event.random)
         return None
     turn.record(path, state, "lease_lost", error=error)
-    ready_again(turn, path, LOSE, lost=state.lost + 1, usage=None, usage_released=None)
+    ready_again(turn, path, LOSE, lost=state.lost + 1, usage=None, usage_released=None, call_parts=0)
     return None

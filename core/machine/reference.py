@@ -15,20 +15,21 @@ _HEAD = """\
 # The state machine
 
 Drawn from `core/machine/table.py` by `python -m leasehold.core.machine.reference`; a test compares the two. A status
-changes by one of these moves or not at all. Final statuses are for good.
+changes by one of these moves or not at all. Final statuses are for good, unless somebody has it done again.
 """
 
 _STEPS = """
 ## A step
 
-A step starts `pending`. A step that is `waiting` waits for an approval, one that is `backing_off` for its next attempt.
+A step starts `pending`. One that is `waiting` waits for an approval, a time, a signal, or for steps or children of its
+own; one that is `backing_off` for its next attempt.
 """
 
 _INSTANCES = """
 ## An instance
 
 An instance starts `running`. It is `running` while any step is ready, claimed or backing off, and `waiting` while only
-approvals are open. No move leads to `paused` or `cancelling` yet.
+timers, signals, approvals or children are open. It is `cancelling` while it winds down before it fails or is cancelled.
 """
 
 

@@ -93,7 +93,7 @@ class Progress(Struct, frozen=True, omit_defaults=True, gc=False):
     `chosen`: the case of a switch. `iteration`: the one of a while that is under way. Of a foreach `count` is how many
     items it has, `begun` and `ended` how many of its children were begun and have ended, `failed` how many items
     failed. `children` are those under way, of a sub-workflow step too. `handling`: the step has failed, and its
-    `on_failure` steps run.
+    `on_failure` steps run. `undoable`: some of the items left something to undo; `undone`: how much of it is undone.
     """
 
     chosen: str | None = None
@@ -104,6 +104,8 @@ class Progress(Struct, frozen=True, omit_defaults=True, gc=False):
     failed: int = 0
     children: tuple[Child, ...] = ()
     handling: bool = False
+    undoable: bool = False
+    undone: int = 0
 
 
 class Signal(Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
@@ -119,7 +121,9 @@ class Items(Struct, frozen=True, omit_defaults=True, gc=False):
     """What an instance runs that is a child of a foreach: `values`, the items from number `first` on.
 
     `path` is the foreach's run path in the parent. `begun` counts the items begun, at most `max_parallel` of which are
-    under way at once; `failed` maps the indices of those that failed to why. `values_ref`: their side document.
+    under way at once; `finished` are the indices of those that are no longer, `failed` maps the ones that failed to
+    why. Attempts of its steps are counted from `base`, above all that earlier runs of the foreach had. `values_ref`:
+    the side document of the values.
     """
 
     path: str
@@ -127,7 +131,9 @@ class Items(Struct, frozen=True, omit_defaults=True, gc=False):
     values: Any
     max_parallel: int
     begun: int = 0
+    finished: tuple[int, ...] = ()
     failed: dict[int, ErrorInfo] = {}
+    base: int = 0
     values_ref: str | None = None
 
 
@@ -144,9 +150,10 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
 
     `flow` is for steps that have steps or children of their own. `parts` of a foreach maps the numbers of children that
     have ended to what they left: `{"results": [...], "failures": [[index, type, message]], "undo": [[run path, time of
-    completion, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw at its
-    activation of what may change since: `vars` and `signals`, as far as its templates speak of them. `handled`: the
-    step has failed, and the instance goes on as `on_failure` says. `undone`: how its compensation ended.
+    completion, order, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw
+    at its activation of what may change since: `vars` and `signals`, as far as its templates speak of them. `handled`:
+    the step has failed, and the instance goes on as `on_failure` says. `undone`: how its compensation ended.
+    `finished_order` orders the steps that can be undone: how many of the instance's attempts had ended then.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -174,6 +181,7 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     handled: bool = False
     undone: Literal["", "succeeded", "failed", "skipped"] = ""
     call_parts: int = 0
+    finished_order: int = 0
 
 
 def part_ref(instance_id: str, path: str, attempt: int, number: int) -> str:
@@ -234,6 +242,7 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     remembered: dict[str, Any] = {}
     ending: InstanceStatus | None = None
     undone: Literal["", "succeeded", "failed"] = ""
+    paused_by: str | None = None
     group: str | None = None
     queued: bool = False
     redrives: int = 0

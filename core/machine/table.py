@@ -58,9 +58,9 @@ RELEASE = _step("release", (S.CLAIMED,), S.READY, "the executor gives the lease 
 LOSE = _step("lose", (S.CLAIMED,), S.READY, "the lease expired; a new attempt without using a retry")
 BACK_OFF = _step(
     "back off",
-    (S.CLAIMED,),
+    (S.CLAIMED, S.WAITING),
     S.BACKING_OFF,
-    "the attempt failed, ran out of time or lost one lease too many; a retry is left",
+    "the attempt, or a sub-workflow, failed, ran out of time or lost one lease too many; a retry is left",
 )
 RETRY = _step("retry", (S.BACKING_OFF,), S.READY, "the backoff is over")
 COMPLETE = _step("complete", (S.CLAIMED,), S.SUCCEEDED, "the executor delivers under the token that holds")
@@ -70,7 +70,20 @@ FAIL = _step(
 TEMPLATE = _step(
     "template", (S.PENDING, S.WAITING, S.CLAIMED, S.BACKING_OFF), S.FAILED, "a template of the step fails: `template`"
 )
-CANCEL = _step("cancel", OPEN, S.CANCELLED, "the instance ended before the step did")
+CANCEL = _step("cancel", OPEN, S.CANCELLED, "the instance, or the step that it stands in, ended before the step did")
+BEGIN = _step("begin", (S.PENDING, S.WAITING, S.BACKING_OFF), S.WAITING, "a step without an executor has begun")
+DONE = _step("done", (S.PENDING, S.WAITING), S.SUCCEEDED, "a step without an executor is done")
+FAIL_INSIDE = _step(
+    "fail inside", (S.PENDING, S.WAITING), S.FAILED, "a step without an executor has failed, or one inside it"
+)
+SIGNAL_LATE = _step("signal late, skip", (S.WAITING,), S.SKIPPED, "no signal came, with `on_timeout: continue`")
+HANDLE = _step("handle", OPEN, S.WAITING, "the step has failed for good, and its `on_failure` steps run")
+HANDLED = _step("handled", (S.WAITING,), S.FAILED, "its `on_failure` steps are done; the instance goes on")
+SKIP_IT = _step("skip it", OPEN, S.SKIPPED, "somebody skips the step")
+HOLD = _step(
+    "hold", (S.PENDING, S.WAITING, S.BACKING_OFF), S.PENDING, "due while the instance is paused; begins when it goes on"
+)
+RESET = _step("reset", tuple(S), S.PENDING, "somebody has this step, or one before it, done again")
 
 STEP_MOVES = (
     ACTIVATE,
@@ -88,21 +101,51 @@ STEP_MOVES = (
     COMPLETE,
     FAIL,
     TEMPLATE,
+    BEGIN,
+    DONE,
+    FAIL_INSIDE,
+    SIGNAL_LATE,
+    HANDLE,
+    HANDLED,
     CANCEL,
+    SKIP_IT,
+    HOLD,
+    RESET,
 )
 
-LIVE = (I.RUNNING, I.WAITING)
+LIVE = (I.RUNNING, I.WAITING, I.PAUSED, I.CANCELLING)
+FINAL = (I.SUCCEEDED, I.FAILED, I.CANCELLED, I.TERMINATED)
 
-WAIT = _instance("wait", I.WAITING, "only approvals are open", I.RUNNING)
+WAIT = _instance("wait", I.WAITING, "only timers, signals, approvals or children are open", I.RUNNING)
 GO_ON = _instance("go on", I.RUNNING, "a step is ready, claimed or backing off again", I.WAITING)
+PAUSE = _instance("pause", I.PAUSED, "somebody pauses it: nothing is claimable", I.RUNNING, I.WAITING)
+RESUME = _instance("resume", I.RUNNING, "somebody resumes it", I.PAUSED)
+WIND_DOWN = _instance(
+    "wind down",
+    I.CANCELLING,
+    "it is to fail or be cancelled, and children, compensations or closing steps come first",
+    *(I.RUNNING, I.WAITING, I.PAUSED),
+)
 SUCCEED = _instance("succeed", I.SUCCEEDED, "every step succeeded or was skipped, and `outputs` renders", *LIVE)
 FAIL_INSTANCE = _instance(
     "fail", I.FAILED, "a step failed for good, a budget or `max_duration` is spent, or `outputs` fails", *LIVE
 )
 CANCEL_INSTANCE = _instance("cancel", I.CANCELLED, "somebody cancelled it", *LIVE)
 TERMINATE = _instance("terminate", I.TERMINATED, "somebody terminated it", *LIVE)
+REDRIVE = _instance("re-drive", I.RUNNING, "somebody retries it after its end", *FINAL)
 
-INSTANCE_MOVES = (WAIT, GO_ON, SUCCEED, FAIL_INSTANCE, CANCEL_INSTANCE, TERMINATE)
+INSTANCE_MOVES = (
+    WAIT,
+    GO_ON,
+    PAUSE,
+    RESUME,
+    WIND_DOWN,
+    SUCCEED,
+    FAIL_INSTANCE,
+    CANCEL_INSTANCE,
+    TERMINATE,
+    REDRIVE,
+)
 
 ACTIVE_STEP = frozenset({S.READY, S.CLAIMED, S.BACKING_OFF})
 DONE_STEP = frozenset({S.SUCCEEDED, S.SKIPPED})

@@ -5,11 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...claim.wire import ErrorInfo
-from .activation import ready_again
+from .activation import prepare, ready_again, waits_for_approval
 from .approvals import approval_late
 from .events import LeaseEnded, ReadyEnded, Refused, TimerFired
 from .failure import fail_attempt, fail_step
 from .finishing import fail_instance
+from .flow.kinds import flow_late
+from .settling import follow
 from .state import FINAL_INSTANCE, Instance, StepState, StepStatus
 from .table import QUEUE_LATE, RETRY
 from .turn import Turn
@@ -22,7 +24,7 @@ def next_wake_ms(instance: Instance) -> int:
     """When the next timer of the instance falls due, 0 for never. Costs a look at each step."""
     if instance.status in FINAL_INSTANCE:
         return 0
-    earliest = instance.deadline_ms
+    earliest = 0 if instance.ending is not None or instance.items is not None else instance.deadline_ms
     for state in instance.steps.values():
         wake = state.wake_at_ms
         if wake and (wake < earliest or not earliest):
@@ -31,35 +33,47 @@ def next_wake_ms(instance: Instance) -> int:
 
 
 def timer_fired(turn: Turn, event: TimerFired) -> Refused | None:
-    """Everything due, by due time, then in the order of the steps; the deadline comes last within its millisecond."""
+    """Everything due, by due time, then in the order of the steps; the deadline comes last within its millisecond.
+
+    An instance that is ending has no deadline any more: compensations take the time that they take.
+    """
     at_ms = event.at_ms
-    deadline_ms = turn.instance.deadline_ms
+    deadline_ms = turn.instance.deadline_ms if turn.ending is None and turn.instance.items is None else 0
     due = [(state.wake_at_ms, path) for path, state in turn.steps.items() if 0 < state.wake_at_ms <= at_ms]
     due.sort(key=lambda timer: timer[0])  # stable: steps keep their order
     deadline_due = 0 < deadline_ms <= at_ms
     for position, (wake_at_ms, path) in enumerate(due):
         if deadline_due and wake_at_ms > deadline_ms:
             break
-        _fire(turn, path, (event.random + position * _SPREAD) % 1.0)
+        state = turn.steps.get(path)
+        if state is not None and state.wake_at_ms == wake_at_ms:
+            _fire(turn, path, state, (event.random + position * _SPREAD) % 1.0)
+            follow(turn)
         if turn.ended:
             return None
     if deadline_due:
-        allowed_ms = deadline_ms - turn.instance.created_at_ms
+        allowed_ms = turn.plan.max_duration_ms
         fail_instance(turn, ErrorInfo("max_duration", f"the instance ran longer than max_duration, {allowed_ms} ms"))
     return None
 
 
-def _fire(turn: Turn, path: str, random: float) -> None:
-    state = turn.steps[path]
+def _fire(turn: Turn, path: str, state: StepState, random: float) -> None:
+    step = turn.step(path)
     if state.status is StepStatus.BACKING_OFF:
-        ready_again(turn, path, RETRY)
+        if step.flow is None:
+            ready_again(turn, path, RETRY)
+        else:
+            turn.put(path, replace(state, wake_at_ms=0))
+            prepare(turn, path)
     elif state.status is StepStatus.CLAIMED:
         _attempt_late(turn, path, state, random)
     elif state.status is StepStatus.READY:
         _queue_late(turn, path)
+    elif waits_for_approval(state):
+        approval_late(turn, path, state)
     else:
         assert state.status is StepStatus.WAITING, f"{path}: a timer on a step that is {state.status}"
-        approval_late(turn, path, state)
+        flow_late(turn, path, step, random)
 
 
 def _attempt_late(turn: Turn, path: str, state: StepState, random: float) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...claim.wire import Call, ErrorInfo
-from ...definitions.plan import Plan, StepPlan
+from ...definitions.plan import Block, Plan, StepPlan
 from .events import AttemptEnded, AttemptOutcome, AttemptRecord, Effect, Refused, Transition
-from .state import FINAL_INSTANCE, Instance, StepState, StepStatus
+from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepState, StepStatus
 from .table import ACTIVE_STEP, InstanceMove, StepMove
 
 
@@ -17,23 +17,35 @@ class Turn:
     """What the instance becomes, and what follows, while modules work on one event.
 
     `steps` is the instance's own dict until the first change and a shallow copy from then on; states in it are never
-    changed, only exchanged. `done` lists the paths that succeeded or were skipped in this turn, for their dependents.
-    `lively` says that a step became ready, claimed or backing off in this turn.
+    changed, only exchanged. `lively` says that a step became ready, claimed or backing off in this turn. `changes` are
+    those of the instance's fields that have no attribute of their own here.
+
+    What an event leads to is noted and done by `settling.settle`: `done` lists the run paths that are done in this
+    turn, `followed` how many of them it has dealt with; `failed` those that have failed for good, with the error;
+    `entering` the blocks whose steps are to begin, with their place in the run; `spent` is the error of a budget,
+    `succeeded` that a `succeed` step says so.
     """
 
     __slots__ = (
         "_copied",
         "at_ms",
+        "attempts",
+        "changes",
         "done",
         "effects",
+        "entering",
         "error",
+        "failed",
         "finished_at_ms",
+        "followed",
         "instance",
         "lively",
         "outputs",
         "plan",
+        "spent",
         "status",
         "steps",
+        "succeeded",
         "tokens",
         "usage",
     )
@@ -50,7 +62,14 @@ class Turn:
         self.outputs: Any = instance.outputs
         self.finished_at_ms = instance.finished_at_ms
         self.effects: list[Effect] = []
+        self.attempts = instance.attempts
+        self.changes: dict[str, Any] = {}
         self.done: list[str] = []
+        self.followed = 0
+        self.failed: list[tuple[str, ErrorInfo]] = []
+        self.entering: list[tuple[Block, str]] = []
+        self.spent: ErrorInfo | None = None
+        self.succeeded = False
         self.lively = False
         self._copied = False
 
@@ -58,9 +77,42 @@ class Turn:
     def ended(self) -> bool:
         return self.status in FINAL_INSTANCE
 
+    @property
+    def paused(self) -> bool:
+        return self.status is InstanceStatus.PAUSED
+
+    @property
+    def ending(self) -> InstanceStatus | None:
+        """What the instance is to become once compensations and closing steps are done; None while it goes on."""
+        ending: InstanceStatus | None = self.get("ending")
+        return ending
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has changed, so that the instance given is the one to return."""
+        return not (self._copied or self.effects or self.changes or self.status is not self.instance.status)
+
+    def get(self, field: str) -> Any:
+        """A field of the instance as it is in this turn, of those that `set` changes."""
+        return self.changes[field] if field in self.changes else getattr(self.instance, field)
+
+    def set(self, field: str, value: Any) -> None:
+        self.changes[field] = value
+
     def step(self, path: str) -> StepPlan:
         """The plan of the step at a run path."""
-        return self.plan.steps[path]
+        return self.plan.step(path)
+
+    def drop(self, path: str) -> None:
+        """Forget a step's state."""
+        if not self._copied:
+            self.steps = dict(self.steps)
+            self._copied = True
+        del self.steps[path]
+
+    def enter(self, block: Block, prefix: str) -> None:
+        """The block's steps are to begin, under run paths that begin with `prefix`."""
+        self.entering.append((block, prefix))
 
     def put(self, path: str, state: StepState) -> StepState:
         """Exchange a step's state."""
@@ -99,6 +151,7 @@ class Turn:
     ) -> None:
         """The attempt that holds the step has finished: a row for history."""
         step = self.step(path)
+        self.attempts += 1
         row = AttemptRecord(
             path,
             step.name,
@@ -139,6 +192,8 @@ class Turn:
             error=self.error,
             outputs=self.outputs,
             finished_at_ms=self.finished_at_ms,
+            attempts=self.attempts,
+            **self.changes,
         )
         return Transition(instance, tuple(self.effects))
 

@@ -117,6 +117,10 @@ def test_a_template_sees_the_names_that_the_language_promises() -> None:
             "started_at": "1970-01-01T00:16:40.000Z",
         },
         "now": "1970-01-01T00:16:41.500Z",
+        "vars": {},
+        "signals": {},
+        "memory": {},
+        "error": None,
     }
 
 

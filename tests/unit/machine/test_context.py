@@ -10,13 +10,14 @@ def context() -> Context:
     run = Run(plan(step("z"), step("a", "z"), step("other")))
     run.claim("z")
     run.complete("z", 1)
-    return Context(run.instance, run.instance.steps, run.plan.steps["a"].ancestors, START_MS)
+    return Context(run.instance, run.plan, run.instance.steps, run.plan.steps["a"], "a", START_MS)
 
 
 def test_a_context_is_a_mapping_of_the_names_of_the_language() -> None:
     made = context()
-    assert list(made) == ["inputs", "trigger", "steps", "instance", "now"]
-    assert len(made) == 5
+    names = ["inputs", "trigger", "steps", "instance", "now", "vars", "signals", "memory", "error"]
+    assert list(made) == names
+    assert len(made) == 9
     with pytest.raises(KeyError):
         made["secrets"]
     assert made.get("secrets") is None

@@ -1,0 +1,78 @@
+"""How a step without an executor begins and ends, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....claim.wire import ErrorInfo
+from ....definitions.plan import StepPlan
+from ..cancelling import cancel_open
+from ..events import ChildSteered
+from ..failure import fail_step
+from ..rendering import seen_by
+from ..state import Progress, SideValue
+from ..table import BEGIN, DONE, FAIL_INSIDE
+from ..turn import Turn
+
+
+def open_step(turn: Turn, path: str, step: StepPlan, flow: Progress | None = None, **changes: Any) -> None:
+    """The step waits from now on, for its `timeout` at most; `wake_at_ms` among the changes says otherwise."""
+    state = turn.steps[path]
+    timing = {"wake_at_ms": turn.at_ms + step.timeout_ms if step.timeout_ms else 0}
+    given = state.seen is not None and "input" in state.seen
+    facts = {
+        "attempt": state.attempt + 1,
+        "activated_at_ms": turn.at_ms,
+        "seen": state.seen if given else seen_by(turn, step),
+        "error": None,
+        "flow": flow,
+    }
+    turn.move(path, BEGIN, **{**timing, **facts, **changes})
+
+
+def succeed(turn: Turn, path: str, result: Any = None, **changes: Any) -> None:
+    """The step is done."""
+    order = turn.attempts if turn.step(path).compensation is not None else 0
+    turn.move(
+        path,
+        DONE,
+        result=result,
+        result_ref=result.ref if type(result) is SideValue else None,
+        finished_at_ms=turn.at_ms,
+        finished_order=order,
+        wake_at_ms=0,
+        error=None,
+        **changes,
+    )
+    turn.done.append(path)
+
+
+def fail(turn: Turn, path: str, error: ErrorInfo, **changes: Any) -> None:
+    """The step has failed for good; what is under way inside it ends."""
+    cancel_inside(turn, path, error)
+    fail_step(turn, path, FAIL_INSIDE, error, **changes)
+
+
+def cancel_inside(turn: Turn, path: str, error: ErrorInfo) -> None:
+    """What is open inside a step ends before it is done; its children are told."""
+    cancel_open(turn, f"{path}.", error)
+    cancel_open(turn, f"{path}[", error)
+    tell_children(turn, path, error)
+
+
+def tell_children(turn: Turn, path: str, error: ErrorInfo) -> None:
+    """The step's children are to be cancelled. They stay listed until they have ended."""
+    flow = turn.steps[path].flow
+    for child in flow.children if flow is not None else ():
+        turn.effects.append(_cancelled(child.id, error))
+
+
+def _cancelled(child_id: str, error: ErrorInfo) -> ChildSteered:
+    return ChildSteered(child_id, "cancel", f"{error.type}: {error.message}")
+
+
+def failed_inside(path: str, error: ErrorInfo) -> ErrorInfo:
+    """A step's error as that of what it stands in: told once, with the innermost step's name."""
+    if error.message.startswith("step '"):
+        return error
+    return ErrorInfo(error.type, f"step {path!r} failed: {error.message or error.type}")

@@ -1,0 +1,142 @@
+"""Do again: a step and all that comes after it, in an instance under way or in one that has ended.
+
+Attempts are never counted anew. A step that was undone counts as not done, so it is done again too. What stands inside
+a step is done again as a whole with it, from the first item or iteration on.
+"""
+
+from __future__ import annotations
+
+from ....claim.wire import ErrorInfo
+from ..activation import activate, dependencies_done, ready_again
+from ..cancelling import leave
+from ..events import Refused, RetryRequested
+from ..flow.ends import cancel_inside
+from ..flow.kinds import begin_flow
+from ..state import FINAL_INSTANCE, FINAL_STEP, Progress, StepState, StepStatus
+from ..table import REDRIVE, RESET, RETRY
+from ..turn import Turn, unknown_step
+from ..undoing import is_undo
+
+
+def retried(turn: Turn, event: RetryRequested) -> Refused | None:
+    """Do the named step again, or those that failed, or all."""
+    ended = turn.instance.status in FINAL_INSTANCE
+    refused = _refusal(turn, event, ended)
+    if refused is not None:
+        return refused
+    if not ended and event.path and turn.steps[event.path].status is StepStatus.BACKING_OFF:
+        _at_once(turn, event.path)
+        return None
+    again = _chosen(turn, event, ended)
+    if not again:
+        return Refused("not_open", "no step has failed: name the step to do again, or say from_start")
+    if event.inputs is not None:
+        turn.set("inputs", event.inputs)
+        turn.set("inputs_ref", getattr(event.inputs, "ref", None))
+    if ended:
+        _bring_back(turn)
+    error = ErrorInfo("retried", f"done again, asked for by {event.by}")
+    for path in _with_dependents(turn, again):
+        _reset(turn, path, error)
+    for path in [path for path, state in turn.steps.items() if state.status is StepStatus.PENDING]:
+        step = turn.step(path)
+        prefix = path[: len(path) - len(step.name)]
+        if turn.steps[path].status is StepStatus.PENDING and dependencies_done(turn, step, prefix) and not turn.paused:
+            activate(turn, path)
+    return None
+
+
+def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
+    if turn.ending is not None:
+        return Refused("not_open", "the instance is ending: retry it when it has ended")
+    if turn.instance.items is not None and ended:
+        return Refused("finished", "these items have ended: retry the foreach that they belong to")
+    if not event.path:
+        return None
+    state = turn.steps.get(event.path)
+    step = turn.plan.steps.get(event.path) if state is None else turn.step(event.path)
+    if step is None or state is None:
+        return unknown_step(event.path)
+    if is_undo(step.name):
+        return Refused("not_open", f"{event.path!r} is a compensation: retry the step that it undoes")
+    main = step.block is None or step.block.role in ("main", "item")
+    if not main and state.status is not StepStatus.BACKING_OFF:
+        top = event.path.partition(".")[0].partition("[")[0]
+        return Refused("not_open", f"step {event.path!r} stands inside another one: retry {top!r} instead")
+    return None
+
+
+def _at_once(turn: Turn, path: str) -> None:
+    step = turn.step(path)
+    if step.flow is None:
+        ready_again(turn, path, RETRY)
+    else:
+        begin_flow(turn, path, step)
+
+
+def _chosen(turn: Turn, event: RetryRequested, ended: bool) -> list[str]:
+    names = [path for path in turn.steps if _is_own(turn, path)]
+    if event.path:
+        return [event.path]
+    if event.from_start:
+        return names
+    if not ended:
+        return [path for path in names if turn.steps[path].status is StepStatus.FAILED]
+    return [path for path in names if _unfinished(turn.steps[path])]
+
+
+def _is_own(turn: Turn, path: str) -> bool:
+    block = turn.step(path).block
+    return (block is None or block.role == "main") and not is_undo(path)
+
+
+def _unfinished(state: StepState) -> bool:
+    failed = state.status is StepStatus.FAILED and not state.handled
+    return failed or state.status in (StepStatus.CANCELLED, StepStatus.PENDING) or state.undone == "succeeded"
+
+
+def _with_dependents(turn: Turn, paths: list[str]) -> list[str]:
+    """These steps and all that come after them in their blocks, in the order of the states."""
+    found: set[str] = set()
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            step = turn.step(path)
+            prefix = path[: len(path) - len(step.name)]
+            waiting += [prefix + name for name in step.dependents]
+    return [path for path in turn.steps if path in found]
+
+
+def _reset(turn: Turn, path: str, error: ErrorInfo) -> None:
+    """As if it had not begun, but for its attempts; what it had under way ends."""
+    state = turn.steps[path]
+    if state.status not in FINAL_STEP:
+        cancel_inside(turn, path, error)
+        if state.flow is None:
+            leave(turn, path, state, error)
+        state = turn.steps[path]
+    for inner in list(turn.steps):
+        if inner.startswith((f"{path}.", f"{path}[")) and inner != path:
+            turn.drop(inner)
+    if state.status is StepStatus.PENDING:
+        return
+    left = state.flow.children if state.flow is not None else ()
+    flow = Progress(children=left) if left else None
+    turn.moved(path, RESET, StepState(attempt=state.attempt, flow=flow, call_parts=0))
+
+
+def _bring_back(turn: Turn) -> None:
+    """The instance lives again, with a `max_duration` of its own."""
+    turn.move_instance(REDRIVE)
+    turn.error = None
+    turn.outputs = None
+    turn.finished_at_ms = 0
+    turn.set("outputs_ref", None)
+    turn.set("redrives", turn.instance.redrives + 1)
+    turn.set("undone", "")
+    turn.set("deadline_ms", turn.at_ms + turn.plan.max_duration_ms if turn.plan.max_duration_ms else 0)
+    for path in list(turn.steps):
+        if path.startswith(("on_failure.", "on_cancel.")) or is_undo(path):
+            turn.drop(path)
