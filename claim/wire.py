@@ -343,3 +343,4 @@ class Problem(Struct, frozen=True, omit_defaults=True, gc=False):
     token_held: int | None = None
     retry_after_s: float | None = None
     quota: str | None = None
+    active_version: int | None = None

@@ -15,6 +15,7 @@ import structlog
 
 from ..ilm import IndexNames
 from .catalog import Catalog
+from .catalog.canaries import Canaries
 from .change_feed import Change, Feeds, Watch
 from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
@@ -74,6 +75,8 @@ class Engine:
         self.history = History(
             store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
         )
+        self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
+        self.history.on_ended = self._canaries.ended
         self.parts = Parts(
             store=store,
             names=names,
@@ -132,6 +135,7 @@ class Engine:
         await self.control.pass_once()
         self._spawn(self._run_control())
         self._spawn(self.history.run())
+        self._spawn(self._canaries.run())
         await self._watch()
 
     async def leave(self) -> None:

@@ -47,6 +47,14 @@ class Conflict(LeaseholdError):
     """What the caller wants contradicts what is stored, such as another definition under that version."""
 
 
+class VersionConflict(Conflict):
+    """Another version is active than the caller counted on; `active` is the one that is, 0 for none."""
+
+    def __init__(self, detail: str, active: int) -> None:
+        super().__init__(detail)
+        self.active = active
+
+
 class LeaseLost(LeaseholdError):
     """A report came under a token that no longer holds. `token_held` is 0 when nobody holds the step."""
 

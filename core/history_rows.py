@@ -83,8 +83,8 @@ class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
 
 class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-instances`. `instance` is the final `Instance`, `log` the part of its events not in
-    `workflow-events`, where `log_parts` parts went before."""
+    """A row of `workflow-instances`. `definition_tenant`: whose definition ran, `*` for everybody's. `instance` is the
+    final `Instance`, `log` the part of its events not in `workflow-events`, where `log_parts` parts went before."""
 
     timestamp: datetime = field(name="@timestamp")
     workflow: WorkflowFields
@@ -94,6 +94,7 @@ class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     duration_ms: int
     tenant: str
     space: str
+    definition_tenant: str
     event: EventFields
     inputs: str | None = None
     outputs: str | None = None
@@ -248,6 +249,7 @@ def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> by
         duration_ms=instance.finished_at_ms - instance.created_at_ms,
         tenant=instance.tenant,
         space=instance.space,
+        definition_tenant=instance.definition_tenant,
         event=_EVENTS[_instance_outcome(instance.status)],
         inputs=inputs,
         outputs=outputs,

@@ -87,6 +87,11 @@ class Metrics:
             ("index",),
             registry=self.registry,
         )
+        self._canary_rollbacks = Counter(
+            "leasehold_canary_rollbacks_total",
+            "Canaries that this replica removed because they failed too often.",
+            registry=self.registry,
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -151,6 +156,10 @@ class Metrics:
     def gap_search(self, index: str) -> None:
         """Count one search for foreign writes in an owned lane."""
         self._gap_searches.labels(index).inc()
+
+    def canary_rolled_back(self) -> None:
+        """Count one canary that was removed by itself."""
+        self._canary_rollbacks.inc()
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

@@ -21,6 +21,7 @@ from .errors import (
     StoreRejected,
     StoreUnavailable,
     Unavailable,
+    VersionConflict,
 )
 from .peers import Relayed
 
@@ -72,6 +73,7 @@ def problem_of(error: LeaseholdError) -> Problem:
         token_held=error.token_held if isinstance(error, LeaseLost) else None,
         retry_after_s=retry_after_s,
         quota=error.quota if isinstance(error, QuotaExceeded) else None,
+        active_version=error.active if isinstance(error, VersionConflict) else None,
     )
 
 

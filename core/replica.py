@@ -29,6 +29,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..ilm import IndexNames, bootstrap
+from .catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from .clock import SystemClock
 from .engine import Engine
 from .es import connect
@@ -40,6 +41,7 @@ from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
+from .operations.versions import Versions
 from .orders import AnyOrder, Cancel, Decide, Terminate
 from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
 from .ports import Clock, Store
@@ -72,16 +74,19 @@ class Replica:
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
         self._lanes = Lanes(engine)
+        self._versions = Versions(engine)
         self._for_peers = PeerService(engine, self._reads, self._claims)
         engine.serve_claims = self._claims.match
         engine.owners_changed = self._claims.owners_changed
 
-    async def put_definition(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
-        """Store a definition version and make it the active one.
+    async def put_definition(
+        self, principal: Principal, name: str, source: bytes, *, activate: bool = True
+    ) -> DefinitionStored:
+        """Store a definition version and, unless told not to, make it the active one.
 
         Raises: InvalidRequest with violations; Conflict when the version is stored with other content.
         """
-        return await self._engine.catalog.put(principal, name, source)
+        return await self._engine.catalog.put(principal, name, source, activate=activate)
 
     async def get_definition(self, principal: Principal, name: str, version: int | None) -> DefinitionView:
         """Raises: NotFound."""
@@ -94,6 +99,29 @@ class Replica:
     async def delete_definition(self, principal: Principal, name: str) -> None:
         """Take the name out of use: later starts get NotFound; running instances go on with their stored version."""
         await self._engine.catalog.delete(principal, name)
+
+    async def versions(self, principal: Principal, name: str) -> VersionsView:
+        """The versions of a name, also of one that is out of use, and what happened to them. Raises: NotFound."""
+        return await self._versions.all(principal, name)
+
+    async def activate_version(self, principal: Principal, name: str, body: ActivateBody) -> VersionsView:
+        """Make a stored version the active one. Raises: NotFound; VersionConflict when another became it meanwhile."""
+        return await self._versions.activate(principal, name, body)
+
+    async def roll_back_version(self, principal: Principal, name: str, body: RollbackBody) -> VersionsView:
+        """Make the version active that was active before.
+
+        Raises: NotFound; InvalidRequest when there is none; VersionConflict when another was made active meanwhile.
+        """
+        return await self._versions.roll_back(principal, name, body)
+
+    async def begin_canary(self, principal: Principal, name: str, body: CanaryBody) -> VersionsView:
+        """Give a version to some of the starts. Raises: NotFound; InvalidRequest; VersionConflict."""
+        return await self._versions.begin_canary(principal, name, body)
+
+    async def end_canary(self, principal: Principal, name: str) -> VersionsView:
+        """No start gets the canary any more; where there is none, nothing changes. Raises: NotFound."""
+        return await self._versions.end_canary(principal, name)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, idempotency_key: str | None, traceparent: str | None

@@ -20,6 +20,8 @@ FIELDS: Mapping = {
     "outputs_lines": text(copy_of_lines="outputs"),
     "tenant": keyword(),
     "space": keyword(),
+    # Whose definition it is: what canaries of tenant `*` are judged by spans tenants.
+    "definition_tenant": keyword(),
     "labels": keyword(),
     "started_by": keyword(),
     "correlation_id": keyword(),

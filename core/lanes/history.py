@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -75,6 +76,8 @@ class History:
         self._wanted = asyncio.Event()
         self._refresh_wanted = asyncio.Event()
         self._failures = 0
+        # Told of the definitions (tenant, name) of instances that have ended, once a search finds their rows.
+        self.on_ended: Callable[[Iterable[tuple[str, str]]], None] = lambda _: None
 
     @property
     def lag_records(self) -> int:
@@ -164,6 +167,7 @@ class History:
             self._confirmed = ready + self._confirmed
             self._refresh_wanted.set()
             return 0
+        self.on_ended({(one.instance.definition_tenant, one.instance.workflow) for one in ready})
         for resident in ready:
             if not resident.lane.closed:
                 resident.lane.committer.delete(resident)

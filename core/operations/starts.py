@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ...claim.wire import StartAnswer, StartBody, StartItem, StartResult
 from ...definitions import InputsError
-from ..catalog import Compiled
+from ..catalog import Compiled, Offer
 from ..engine import Engine
 from ..errors import (
     Conflict,
@@ -73,12 +73,14 @@ class Starts:
         self, principal: Principal, name: str, body: StartBody, key: str | None, traceparent: str | None
     ) -> tuple[StartAnswer, bool]:
         self._admit()
-        compiled = await self._engine.catalog.resolve(principal, name, body.version)
+        offer = await self._engine.catalog.offer(principal, name, body.version)
         if key is not None:
-            return await self._start_keyed(principal, compiled, body, key, traceparent)
+            return await self._start_keyed(principal, offer.pick(key, body.labels), body, key, traceparent)
         lane = self._engine.lane_for_start()
         ticket = Ticket()
-        self._begin(lane, self._new_id(lane), principal, compiled, body, traceparent, ticket, 0)
+        instance_id = self._new_id(lane)
+        compiled = offer.pick(instance_id, body.labels)
+        self._begin(lane, instance_id, principal, compiled, body, traceparent, ticket, 0)
         return await ticket.answer(), True
 
     async def start_many(
@@ -94,7 +96,7 @@ class Starts:
             return (await self._peers.ask(owner.address, StartManyAt(principal, starts, traceparent))).starts or []
         results: list[StartResult | None] = [None] * len(starts)
         ticket = Ticket(len(starts))
-        known: dict[tuple[str, int | None], Compiled] = {}
+        known: dict[tuple[str, int | None], Offer] = {}
         ids = new_instance_ids(lane.name, self._engine.clock.now_ms(), self._engine.random, len(starts))
         for slot, item in enumerate(starts):
             try:
@@ -105,10 +107,11 @@ class Starts:
                     results[slot] = _result(201 if created else 200, answer)
                     ticket.settle(slot, None)
                     continue
-                compiled = known.get((item.workflow, item.version))
-                if compiled is None:
-                    compiled = await self._engine.catalog.resolve(principal, item.workflow, item.version)
-                    known[item.workflow, item.version] = compiled
+                offer = known.get((item.workflow, item.version))
+                if offer is None:
+                    offer = await self._engine.catalog.offer(principal, item.workflow, item.version)
+                    known[item.workflow, item.version] = offer
+                compiled = offer.pick(ids[slot], item.labels)
                 self._begin(lane, ids[slot], principal, compiled, item, traceparent, ticket, slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)

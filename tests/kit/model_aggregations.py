@@ -1,4 +1,4 @@
-"""The one aggregation that the builders in `leasehold.core.es` use: a composite of keyword fields, in pages."""
+"""The one aggregation that the builders in `leasehold.core.es` use: a composite of keywords and integers, in pages."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def _composite(spec: Mapping[str, Any], body: Mapping[str, Any], visible: Sequen
 
 
 def _values(document: Document, index: ModelIndex, field: str) -> Sequence[Any]:
-    if field_type(index.mapping, field) != "keyword":
-        raise ModelDoesNotKnow(f"a composite of {field!r}, which is no keyword")
+    if field_type(index.mapping, field) not in ("keyword", "integer"):
+        raise ModelDoesNotKnow(f"a composite of {field!r}, which is neither a keyword nor an integer")
     return sorted(set(document.values.get(real_path(index.mapping, field), ())))

@@ -21,15 +21,20 @@ class DefinitionParameters(Struct, frozen=True):
     name: Name
 
 
+class PutParameters(Struct, frozen=True):
+    name: Name
+    activate: Annotated[bool, Meta(description="Whether starts get this version from now on.")] = True
+
+
 class DefinitionVersionParameters(Struct, frozen=True):
     name: Name
     version: Version | UnsetType = UNSET
     accept: Annotated[str, Meta(extra_json_schema={"x-header": "Accept", "x-hidden": True})] | UnsetType = UNSET
 
 
-async def put(surface: Surface, principal: Principal, parameters: DefinitionParameters, body: bytes) -> Reply:
-    """Store a version and make it the active one."""
-    stored = await surface.replica.put_definition(principal, parameters.name, body)
+async def put(surface: Surface, principal: Principal, parameters: PutParameters, body: bytes) -> Reply:
+    """Store a version and, unless told not to, make it the active one."""
+    stored = await surface.replica.put_definition(principal, parameters.name, body, activate=parameters.activate)
     return Reply(201 if stored.created else 200, stored)
 
 

@@ -30,8 +30,9 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ...catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
-from . import on_definitions, on_instances, on_server, on_steps
+from . import on_definitions, on_instances, on_server, on_steps, on_versions
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
 
@@ -88,6 +89,7 @@ _A_LEASE = ("step_id", "/_workflows/_steps/{id}")
 _NO_CONTENT = Answer(204, "Done; there is nothing to say.")
 _ACKNOWLEDGED = (_json(200, "The report stands in Elasticsearch.", Acknowledged),)
 _INSTANCE = (_json(200, "The instance, after the change.", InstanceView),)
+_VERSIONS = (_json(200, "The versions, after the change.", VersionsView),)
 _STEP_PROBLEMS = (403, 404, 409)
 _INSTANCE_PROBLEMS = (403, 404, 409, 422)
 
@@ -98,13 +100,13 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "PUT", "/_workflows/{name}", "put_definition", "definitions",
-        "Store a definition version and make it the active one. A stored version never changes.",
+        "Store a definition version and make it the active one, unless told not to. A stored version never changes.",
         on_definitions.put,
         (
-            _json(201, "Stored and active.", DefinitionStored),
-            _json(200, "This very version was stored before; it is active now.", DefinitionStored),
+            _json(201, "Stored, and active as asked for.", DefinitionStored),
+            _json(200, "This very version was stored before; it is active as asked for.", DefinitionStored),
         ),
-        (403, 409, 422), on_definitions.DefinitionParameters, body_required=True, size="definition",
+        (403, 409, 422), on_definitions.PutParameters, body_required=True, size="definition",
     ),
     Route(
         "GET", "/_workflows/{name}", "get_definition", "definitions",
@@ -116,6 +118,32 @@ ROUTES: tuple[Route, ...] = (
         "DELETE", "/_workflows/{name}", "delete_definition", "definitions",
         "Take a name out of use. Running instances go on with their stored version.",
         on_definitions.delete, (_NO_CONTENT,), (403, 404, 409), on_definitions.DefinitionParameters,
+    ),
+    Route(
+        "GET", "/_workflows/{name}/_versions", "list_versions", "definitions",
+        "The versions of a workflow, which of them is active, and what happened to them.",
+        on_versions.get, _VERSIONS, (403, 404), on_definitions.DefinitionParameters,
+    ),
+    Route(
+        "POST", "/_workflows/{name}/_activate", "activate", "definitions",
+        "Make a stored version the active one. Running instances go on with theirs.",
+        on_versions.activate, _VERSIONS, (403, 404, 409, 422), on_definitions.DefinitionParameters, ActivateBody, True,
+    ),
+    Route(
+        "POST", "/_workflows/{name}/_rollback", "rollback", "definitions",
+        "Make the version active that was active before.",
+        on_versions.roll_back, _VERSIONS, (403, 404, 409, 422), on_definitions.DefinitionParameters, RollbackBody,
+    ),
+    Route(
+        "POST", "/_workflows/{name}/_canary", "begin_canary", "definitions",
+        "Give a stored version to some of the starts; it is removed by itself when it fails too often.",
+        on_versions.begin_canary, _VERSIONS, (403, 404, 409, 422), on_definitions.DefinitionParameters, CanaryBody,
+        True,
+    ),
+    Route(
+        "DELETE", "/_workflows/{name}/_canary", "end_canary", "definitions",
+        "No start gets the canary any more; to promote it activate it.",
+        on_versions.end_canary, _VERSIONS, (403, 404, 409), on_definitions.DefinitionParameters,
     ),
     Route(
         "POST", "/_workflows/{name}/_start", "start", "instances", "Start an instance, once for each idempotency key.",

@@ -14,6 +14,7 @@ EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.InvalidRequest("1 input is wrong", [Violation("inputs.n", "too large")]), 422, "unprocessable"),
     (errors.PayloadTooLarge("the result", 300_000, 262_144), 413, "payload-too-large"),
     (errors.Conflict("another request under that key"), 409, "conflict"),
+    (errors.VersionConflict("version 3 is active", 3), 409, "conflict"),
     (errors.LeaseLost("03-x:a:7", 8, "the step is held under token 8"), 409, "lease-lost"),
     (errors.Forbidden("soc-lead may not"), 403, "forbidden"),
     (errors.Unavailable("no lane is owned here", 2.5), 503, "unavailable"),

@@ -1,37 +1,31 @@
-"""Definitions as they are stored, compiled and remembered.
+"""Definition versions: stored, compiled and remembered, and which of them a start gets.
 
-A version is a write-once document; a head document says which version of a name is active. Both belong to a tenant;
-what tenant `*` stores is everybody's. Compiled versions are remembered, since they never change; heads until the change
-feed says that the index has changed.
+Compiled versions are remembered, since they never change; heads until the change feed says that the index has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
-from ..claim.wire import DefinitionList, DefinitionStored, DefinitionSummary, DefinitionView
-from ..definitions import Definition, DefinitionError, load
-from ..definitions.plan import Plan
-from ..ilm import IndexNames
-from .errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, StoreError, Unavailable
-from .es.lines import create_line, index_line
-from .ports import BulkItem, Clock, Store, Version
-from .principal import EVERY_TENANT, Principal
-from .settings import LimitSettings
-from .violations import wire_violations
-
-log = structlog.get_logger(__name__)
-
-# An address may hold anything; only a name may become part of a document's id.
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}", re.ASCII)
-
+from ...claim.wire import DefinitionList, DefinitionStored, DefinitionSummary, DefinitionView
+from ...definitions import Definition, DefinitionError, load
+from ...definitions.plan import Plan
+from ...ilm import IndexNames
+from ..errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, StoreError, Unavailable
+from ..es.lines import create_line
+from ..ports import Clock, Store
+from ..principal import EVERY_TENANT, Principal
+from ..settings import LimitSettings
+from ..violations import wire_violations
+from . import activations
+from .documents import Canary, Compiled, HeadDocument, VersionDocument, is_name, version_id
+from .heads import Heads
+from .split import gets_canary
 
 # A compiled definition may hold some megabytes; what runs keeps its own plan.
 _REMEMBERED_VERSIONS = 1_000
@@ -39,51 +33,34 @@ _REMEMBERED_VERSIONS = 1_000
 _LOAD_IN_THREAD_BYTES = 16_384
 
 
-class VersionDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="version"):
-    tenant: str
-    name: str
-    version: int
-    source: str
-    content_hash: str
-    created_at_ms: int
-    created_by: str
-    description: str | None = None
-    labels: dict[str, str] = {}
+class Offer(Struct, frozen=True):
+    """What a start without a version may get: the active version, and perhaps a canary. Both are ready to run."""
 
+    active: Compiled
+    canary: Compiled | None = None
+    share: Canary | None = None
 
-class HeadDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="head"):
-    """`active` is 0 for a name that was deleted: its versions stay for the instances that run them."""
-
-    tenant: str
-    name: str
-    active: int
-    versions: list[int]
-    description: str | None = None
-
-
-class Compiled(Struct, frozen=True):
-    """A version, ready to run."""
-
-    document: VersionDocument
-    definition: Definition
-    plan: Plan
-    check_params: Callable[[Mapping[str, Any]], dict[str, Any]]
+    def pick(self, unit: str, labels: Mapping[str, str]) -> Compiled:
+        """The version of one start. `unit`: its idempotency key or, without one, its instance's id."""
+        if self.canary is None or self.share is None:
+            return self.active
+        return self.canary if gets_canary(self.share, self.active.document.name, unit, labels) else self.active
 
 
 class Catalog:
     """One replica's view of the definitions index. Reads are realtime GETs, so what was stored is there at once."""
 
     def __init__(self, *, store: Store, names: IndexNames, clock: Clock, limits: LimitSettings) -> None:
+        self.heads = Heads(store, names)
         self._store = store
         self._index = names.definitions
         self._clock = clock
         self._limits = limits
         self._compiled: dict[tuple[str, str, int], Compiled] = {}
-        self._heads: dict[tuple[str, str], HeadDocument] = {}
 
     def forget_heads(self) -> None:
         """The index has changed: ask again which versions are active."""
-        self._heads.clear()
+        self.heads.forget()
 
     def cached_plan(self, tenant: str, name: str, version: int) -> Plan:
         """The plan of a version that `plan` has loaded before. Raises: NotFound."""
@@ -98,40 +75,65 @@ class Catalog:
 
     async def plan(self, tenant: str, name: str, version: int) -> Plan:
         """Raises: NotFound."""
-        return (await self._version(tenant, name, version)).plan
+        return (await self.version(tenant, name, version)).plan
 
     async def resolve(self, principal: Principal, name: str, version: int | None) -> Compiled:
-        """The version that a start of this principal gets: its tenant's own, else everybody's. Raises: NotFound."""
-        for tenant in _owners(principal) if _NAME.fullmatch(name) else ():
-            head = self._heads.get((tenant, name)) or await self._head(tenant, name)
+        """A version of the principal's tenant, else of everybody's: the active one unless named. Raises: NotFound."""
+        head = await self.head_for(principal, name)
+        return await self.version(head.tenant, name, version or head.active)
+
+    async def offer(self, principal: Principal, name: str, version: int | None) -> Offer:
+        """What starts of this principal get: the version that they name, else the active one or the canary.
+
+        Raises: NotFound.
+        """
+        head = await self.head_for(principal, name)
+        active = await self.version(head.tenant, name, version or head.active)
+        if version is not None or head.canary is None:
+            return Offer(active)
+        return Offer(active, await self.version(head.tenant, name, head.canary.version), head.canary)
+
+    async def head_for(self, principal: Principal, name: str) -> HeadDocument:
+        """The head that counts for this principal's starts, as far as this replica knows. Raises: NotFound."""
+        for tenant in _owners(principal) if is_name(name) else ():
+            head = await self.heads.known(tenant, name)
             if head is not None and head.active:
-                return await self._version(tenant, name, version or head.active)
+                return head
         raise NotFound("workflow", name, "store its definition first: PUT /_workflows/{name}")
 
-    async def put(self, principal: Principal, name: str, source: bytes) -> DefinitionStored:
+    async def put(self, principal: Principal, name: str, source: bytes, *, activate: bool = True) -> DefinitionStored:
         """Raises: InvalidRequest; Conflict; PayloadTooLarge; Unavailable."""
         definition = await self._parse(name, source)
+        now_ms = self._clock.now_ms()
         document = VersionDocument(
             tenant=principal.tenant,
             name=name,
             version=definition.version,
             source=definition.source,
             content_hash=definition.content_hash(),
-            created_at_ms=self._clock.now_ms(),
+            created_at_ms=now_ms,
             created_by=principal.name,
             description=definition.description,
             labels=dict(definition.labels),
         )
         created = await self._create_version(document)
-        await self._activate(document)
+
+        def change(head: HeadDocument | None, _first: HeadDocument | None) -> HeadDocument:
+            after = activations.stored(head, document.tenant, name, document.version)
+            if not activate:
+                return after
+            return activations.activated(after, document.version, document.description, at_ms=now_ms, by=principal.name)
+
+        head = await self.heads.change(document.tenant, name, change)
         await self._store.refresh(self._index)
         self._remember(_compiled(document, definition))
-        return DefinitionStored(name=name, version=document.version, created=created, active=True)
+        active = head.active == document.version
+        return DefinitionStored(name=name, version=document.version, created=created, active=active)
 
     async def view(self, principal: Principal, name: str, version: int | None) -> DefinitionView:
         """Raises: NotFound."""
-        document = (await self.resolve(principal, name, version)).document
-        head = await self._head(document.tenant, name)
+        document = (await self._readable(principal, name, version)).document
+        head, _ = await self.heads.stored(document.tenant, name)
         return DefinitionView(
             name=name,
             version=document.version,
@@ -143,6 +145,43 @@ class Catalog:
             labels=document.labels,
             description=document.description,
         )
+
+    async def readable_head(self, principal: Principal, name: str) -> HeadDocument:
+        """The head as it stands now, also of a name that is out of use. Raises: NotFound."""
+        retired: HeadDocument | None = None
+        for tenant in _owners(principal) if is_name(name) else ():
+            head, _ = await self.heads.stored(tenant, name)
+            if head is not None and head.active:
+                return head
+            retired = retired or head
+        if retired is None:
+            raise NotFound("workflow", name, "store its definition first: PUT /_workflows/{name}")
+        return retired
+
+    async def _readable(self, principal: Principal, name: str, version: int | None) -> Compiled:
+        """As `resolve`; a version that is named may also be one of a name that is out of use."""
+        if version is None:
+            return await self.resolve(principal, name, None)
+        head = await self.readable_head(principal, name)
+        return await self.version(head.tenant, name, version)
+
+    async def version(self, tenant: str, name: str, version: int) -> Compiled:
+        """Raises: NotFound."""
+        compiled = self._compiled.get((tenant, name, version))
+        if compiled is None:
+            stored = await self._store.get(self._index, version_id(tenant, name, version))
+            if stored is None:
+                raise NotFound("definition", f"{name} version {version}")
+            document = msgspec.json.decode(stored.source, type=VersionDocument)
+            definition = (await _loaded(document.source.encode(), name, managed=True))[0]
+            compiled = self._remember(_compiled(document, definition))
+        return compiled
+
+    async def documents(self, head: HeadDocument, versions: list[int]) -> list[VersionDocument]:
+        """These versions as they are stored, in order; one that is not there is left out."""
+        ids = [version_id(head.tenant, head.name, version) for version in versions]
+        found = await self._store.mget(self._index, ids)
+        return [msgspec.json.decode(one.source, type=VersionDocument) for one in found if one is not None]
 
     async def list(self, principal: Principal) -> DefinitionList:
         """Active definitions in the order of their names; lags the truth by at most one refresh."""
@@ -165,17 +204,16 @@ class Catalog:
 
     async def delete(self, principal: Principal, name: str) -> None:
         """Raises: NotFound."""
-        for _ in range(5):
-            head, version = await self._stored_head(principal.tenant, name) if _NAME.fullmatch(name) else (None, None)
-            if head is None or not head.active or version is None:
+
+        def change(head: HeadDocument | None, _first: HeadDocument | None) -> HeadDocument:
+            if head is None or not head.active:
                 raise NotFound("workflow", name)
-            retired = msgspec.structs.replace(head, active=0)
-            line = index_line(_head_id(principal.tenant, name), version.seq_no, version.primary_term)
-            if (await self._write(line, msgspec.json.encode(retired))).status == 200:
-                self._heads.pop((principal.tenant, name), None)
-                await self._store.refresh(self._index)
-                return
-        raise Unavailable(f"{name!r} is being changed by others")
+            return activations.retired(head, at_ms=self._clock.now_ms(), by=principal.name)
+
+        if not is_name(name):
+            raise NotFound("workflow", name)
+        await self.heads.change(principal.tenant, name, change)
+        await self._store.refresh(self._index)
 
     async def _parse(self, name: str, source: bytes) -> Definition:
         if len(source) > self._limits.payload_max_bytes:
@@ -191,8 +229,8 @@ class Catalog:
         return definitions[0]
 
     async def _create_version(self, document: VersionDocument) -> bool:
-        id = _version_id(document.tenant, document.name, document.version)
-        item = await self._write(create_line(id), msgspec.json.encode(document))
+        id = version_id(document.tenant, document.name, document.version)
+        (item,) = await self._store.bulk([create_line(id), msgspec.json.encode(document)], index=self._index)
         if item.status == 201:
             return True
         if item.status != 409:
@@ -207,38 +245,6 @@ class Catalog:
             )
         return False
 
-    async def _activate(self, document: VersionDocument) -> None:
-        for _ in range(5):
-            head, version = await self._stored_head(document.tenant, document.name)
-            versions = sorted({*(head.versions if head else ()), document.version})
-            wanted = HeadDocument(
-                tenant=document.tenant,
-                name=document.name,
-                active=document.version,
-                versions=versions,
-                description=document.description,
-            )
-            if head == wanted:
-                break
-            id = _head_id(document.tenant, document.name)
-            line = create_line(id) if version is None else index_line(id, version.seq_no, version.primary_term)
-            if (await self._write(line, msgspec.json.encode(wanted))).status in (200, 201):
-                break
-        else:
-            raise Unavailable(f"{document.name!r} is being changed by others")
-        self._heads[(document.tenant, document.name)] = wanted
-
-    async def _version(self, tenant: str, name: str, version: int) -> Compiled:
-        compiled = self._compiled.get((tenant, name, version))
-        if compiled is None:
-            stored = await self._store.get(self._index, _version_id(tenant, name, version))
-            if stored is None:
-                raise NotFound("definition", f"{name} version {version}")
-            document = msgspec.json.decode(stored.source, type=VersionDocument)
-            definition = (await _loaded(document.source.encode(), name, managed=True))[0]
-            compiled = self._remember(_compiled(document, definition))
-        return compiled
-
     def _remember(self, compiled: Compiled) -> Compiled:
         """Keep a version for later starts; those loaded longest ago are forgotten, and read again when wanted."""
         document = compiled.document
@@ -246,22 +252,6 @@ class Catalog:
         if len(self._compiled) > _REMEMBERED_VERSIONS:
             del self._compiled[next(iter(self._compiled))]
         return compiled
-
-    async def _head(self, tenant: str, name: str) -> HeadDocument | None:
-        head, _ = await self._stored_head(tenant, name)
-        if head is not None:
-            self._heads[(tenant, name)] = head
-        return head
-
-    async def _stored_head(self, tenant: str, name: str) -> tuple[HeadDocument | None, Version | None]:
-        stored = await self._store.get(self._index, _head_id(tenant, name))
-        if stored is None:
-            return None, None
-        return msgspec.json.decode(stored.source, type=HeadDocument), stored.version
-
-    async def _write(self, line: bytes, body: bytes) -> BulkItem:
-        (item,) = await self._store.bulk([line, body], index=self._index)
-        return item
 
 
 async def _loaded(source: bytes, name: str, *, managed: bool) -> list[Definition]:
@@ -278,11 +268,3 @@ def _compiled(document: VersionDocument, definition: Definition) -> Compiled:
 def _owners(principal: Principal) -> list[str]:
     """Whose definitions a principal may use, its own first."""
     return list(dict.fromkeys((principal.tenant, EVERY_TENANT)))
-
-
-def _head_id(tenant: str, name: str) -> str:
-    return f"{tenant}/{name}"
-
-
-def _version_id(tenant: str, name: str, version: int) -> str:
-    return f"{tenant}/{name}/{version}"
