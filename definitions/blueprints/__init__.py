@@ -23,5 +23,6 @@ use blocks stop early.
 
 from .expanding import Expansion, expanded
 from .files import blocks_of, values_of
+from .using import Block
 
-__all__ = ["Expansion", "blocks_of", "expanded", "values_of"]
+__all__ = ["Block", "Expansion", "blocks_of", "expanded", "values_of"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from ..errors import Violation
@@ -150,12 +151,8 @@ def _stored(document: Document, root: Node, header: Header, violations: list[Vio
 
 
 def _remark(document: Document, header: Header) -> str:
-    """The comment that the document begins with, and where the text comes from."""
-    lines = []
-    for line in document.source.removeprefix("---").strip().splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line)
+    """The comment above the definition: where it comes from; without a blueprint the author's own."""
     if header.blueprint is not None:
-        lines.append(f"# Rendered from the blueprint {header.blueprint}.")
-    return "".join(f"{line}\n" for line in lines)
+        return f"# Rendered from the blueprint {header.blueprint}.\n"
+    lines = document.source.removeprefix("---").strip().splitlines()
+    return "".join(f"{line}\n" for line in takewhile(lambda line: line.startswith("#"), lines))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import Violation
 from ..source.documents import DEPTH_MAX
 from ..source.nodes import Key, Node
+from ..steps.kinds import KINDS
 from ..templates import path_text
 from ..words import did_you_mean, kind, listed, nearest
 from .building import Builder, Entry, TooLarge, too_deep
@@ -17,10 +18,6 @@ from .values import Giver, checked
 
 Path = tuple[Key, ...]
 
-KINDS = (
-    *("executor", "foreach", "parallel", "switch", "while", "workflow", "wait", "until", "wait_for_signal", "set"),
-    *("remember", "fail", "succeed"),
-)
 _LISTS = ("steps", "else", "on_failure")
 _LISTS_BY_NAME = ("cases", "parallel")
 DOCUMENT_LISTS = ("steps", "on_failure", "on_cancel")

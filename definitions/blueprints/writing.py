@@ -12,6 +12,8 @@ from ..source.scalars import plain_scalar
 _STEP = "  "
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@*+=()$ -]*(?<! )")
 _PLAIN_MAX = 100
+_SHORT = 80
+_SHORT_ITEMS = 20
 _LITERAL = re.compile(r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*\n", re.DOTALL)
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -32,16 +34,14 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
 
 def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     """What stands behind a key, or behind the dash of a list."""
-    if isinstance(value, list) and _is_short(value):
-        yield f"{head} [{', '.join(map(_scalar, value))}]"
-    elif isinstance(value, dict | list) and value:
-        yield head
-        yield from _lines(value, indent)
-    elif isinstance(value, str) and "\n" in value and _is_literal(value):
+    if isinstance(value, str) and "\n" in value and _is_literal(value):
         yield f"{head} |" if value.endswith("\n") else f"{head} |-"
         yield from ((f"{indent}{line}" if line else "") for line in value.removesuffix("\n").split("\n"))
+    elif isinstance(value, dict | list) and not _is_short(value):
+        yield head
+        yield from _lines(value, indent)
     else:
-        yield f"{head} {_scalar(value)}"
+        yield f"{head} {_flow(value)}"
 
 
 def _item(value: Any, indent: str) -> Iterator[str]:
@@ -53,9 +53,27 @@ def _item(value: Any, indent: str) -> Iterator[str]:
     yield from lines
 
 
-def _is_short(items: list[Any]) -> bool:
-    """Whether a list fits on the line of its key."""
-    return not any(isinstance(item, dict | list) for item in items) and sum(len(str(item)) for item in items) < 80
+def _is_short(value: Any) -> bool:
+    """Whether a mapping or list fits on the line of its key; lists of mappings do not, such as steps."""
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return False
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return len(inner) <= _SHORT_ITEMS and all(map(_is_flat, inner)) and len(_flow(value)) <= _SHORT
+
+
+def _is_flat(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return len(value) <= _SHORT_ITEMS and _is_short(value)
+    return not isinstance(value, str) or (len(value) <= _SHORT and "\n" not in value)
+
+
+def _flow(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_scalar(key)}: {_flow(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return _scalar(value)
 
 
 def _is_literal(text: str) -> bool:
@@ -65,7 +83,6 @@ def _is_literal(text: str) -> bool:
 
 
 def _scalar(value: Any) -> str:
-    """One line: a scalar, or an empty mapping or list."""
     if isinstance(value, str):
         return value if _is_plain(value) else _quoted(value)
     return json.dumps(value)

@@ -31,7 +31,7 @@ def expansion_of(settings: list[str] | None, values: Path | None, blocks: list[P
     """What the options say. Raises: CommandFailed."""
     with needs("server", "this command"):
         from ....definitions import DefinitionError
-        from ....definitions.blueprints import Expansion, blocks_of, values_of
+        from ....definitions.blueprints import Block, Expansion, blocks_of, values_of
     texts: dict[str, str] = {}
     for setting in settings or []:
         name, equals, text = setting.partition("=")
@@ -40,7 +40,7 @@ def expansion_of(settings: list[str] | None, values: Path | None, blocks: list[P
         texts[name.strip()] = text
     try:
         given = values_of(read(values), origin=str(values)) if values is not None else {}
-        shared = {}
+        shared: dict[str, Block] = {}
         for path in blocks or []:
             shared |= blocks_of(read(path), origin=str(path))
     except DefinitionError as error:

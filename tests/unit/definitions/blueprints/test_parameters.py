@@ -184,7 +184,7 @@ def test_what_is_stored_is_the_definition_written_out() -> None:
     text = "# What for.\n" + blueprint("name: x-${{ parameters.x }}\nsteps: [{name: a, executor: x}]", ANY)
     (definition,) = load(text, expansion=Expansion(values={"x": "y"}))
     assert definition.source == (
-        "# What for.\n# Rendered from the blueprint of-a-test.\nname: x-y\nsteps:\n  - name: a\n    executor: x\n"
+        "# Rendered from the blueprint of-a-test.\nname: x-y\nsteps:\n  - name: a\n    executor: x\n"
     )
     (again,) = load(definition.source)
     assert again.source == definition.source
