@@ -23,7 +23,7 @@ from ..machine.events import (
     SkipRequested,
     TerminateRequested,
 )
-from ..machine.state import Instance, StepStatus
+from ..machine.state import Instance, StepStatus, plain
 from ..orders import AnyOrder, Cancel, Decide, Pause, Resume, Retry, Signal, Skip, Terminate
 from ..principal import Principal
 from ..violations import wire_violations
@@ -57,7 +57,8 @@ def event_of(principal: Principal, resident: Resident, order: AnyOrder, inputs: 
     if isinstance(order, Skip):
         return SkipRequested(now_ms, order.step, by, reason)
     if isinstance(order, Retry):
-        return RetryRequested(now_ms, by, order.step or "", order.from_start, inputs, reason)
+        replaced = None if inputs is None else plain(resident.instance.inputs)
+        return RetryRequested(now_ms, by, order.step or "", order.from_start, inputs, reason, replaced)
     if isinstance(order, Signal):
         _check_signal(resident.instance, order)
         return Signalled(now_ms, order.name, order.payload, by)

@@ -26,7 +26,18 @@ other version from the state that `Replayed.instance` holds, and history tells o
 Pure: no clock, no chance, no I/O. What reads the store is `core.operations.recordings`.
 """
 
-from .recording import Recording, Wanted, missing_outputs, restore
+from .recording import Recording, Wanted, children_of, decoded, missing_outputs, restore
 from .replaying import Difference, Replayed, compare, replay
 
-__all__ = ["Difference", "Recording", "Replayed", "Wanted", "compare", "missing_outputs", "replay", "restore"]
+__all__ = [
+    "Difference",
+    "Recording",
+    "Replayed",
+    "Wanted",
+    "children_of",
+    "compare",
+    "decoded",
+    "missing_outputs",
+    "replay",
+    "restore",
+]

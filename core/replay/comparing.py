@@ -10,15 +10,16 @@ from msgspec import Struct
 
 from ...claim.wire import ErrorInfo
 from ..machine import Instance, StepState, StepStatus, plain
-from ..machine.events import AttemptEnded, Effect, InstanceEnded, LeaseEnded, ReadyEnded, StepReady
-from ..machine.state import Approval, SideValue
+from ..machine.events import AttemptEnded, ChildSteered, Effect, InstanceEnded, LeaseEnded, ReadyEnded, StepReady
+from ..machine.state import Approval, Items, SideValue
 
 # What lies ahead, or follows from the definition alone.
 _STEP_AHEAD = frozenset({"wake_at_ms", "lease_ttl_ms", "seen", "result_ref", "finished_order"})
 _INSTANCE_PAST = (
     *("status", "tokens", "outputs", "error", "usage", "attempts", "vars", "signals", "inbox", "ending", "undone"),
-    *("remembered", "queued", "redrives", "finished_at_ms", "inputs"),
+    *("remembered", "queued", "redrives", "finished_at_ms", "inputs", "items"),
 )
+_GIVEN_TO_A_SHARE = ("inputs", "trigger", "outer", "vars", "signals")
 _STEP_PAST = tuple(name for name in StepState.__struct_fields__ if name not in _STEP_AHEAD)
 
 
@@ -39,8 +40,15 @@ def begun(state: StepState | None) -> bool:
 
 
 def whole(recorded: Instance, replayed: Instance) -> Unlike | None:
-    """The first field in which two states of one version differ, of all that are stored but references."""
+    """The first field in which two states of one version differ, of all that are stored but references.
+
+    What a share of a foreach was given by its parent is left out.
+    """
     left, right = stored(recorded), stored(replayed)
+    if recorded.items is not None:
+        for field in _GIVEN_TO_A_SHARE:
+            left.pop(field, None)
+            right.pop(field, None)
     steps, others = left.pop("steps", {}), right.pop("steps", {})
     for path in dict.fromkeys((*steps, *others)):
         if steps.get(path) != others.get(path):
@@ -86,7 +94,7 @@ def followed(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Unlike
 
 
 def consequences(effects: Iterable[Effect]) -> Iterator[tuple[str, Any]]:
-    """What executors and history get to know of an event, by `<run path> <what>`; children are told apart elsewhere."""
+    """What executors and history get to know of an event, by `<run path> <what>`."""
     for effect in effects:
         if type(effect) is StepReady:
             yield f"{effect.path} executor", effect.capability
@@ -98,6 +106,8 @@ def consequences(effects: Iterable[Effect]) -> Iterator[tuple[str, Any]]:
         elif type(effect) is AttemptEnded:
             record = effect.record
             yield f"{record.path} attempt {record.attempt}", record.outcome
+        elif type(effect) is ChildSteered:
+            yield f" child {effect.child}", effect.how
         elif type(effect) is InstanceEnded:
             yield " ended", True
 
@@ -113,6 +123,8 @@ def _plainly(value: Any) -> Any:
         return value.value
     if isinstance(value, ErrorInfo):
         return value.type
+    if isinstance(value, Items):
+        return value.finished, {index: error.type for index, error in value.failed.items()}
     if isinstance(value, Approval):
         return msgspec.structs.replace(value, timeout_at_ms=0)
     return value

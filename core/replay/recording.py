@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,33 +11,35 @@ from msgspec.structs import replace
 
 from ...claim.wire import Usage
 from ...definitions.plan import Plan
-from ..machine import AnyEvent, Claimed, Completed, Instance, InstanceStatus, Released, StepState, StepStatus
-from ..machine.events import Admitted, RetryRequested
+from ..machine import AnyEvent, Claimed, Completed, Instance, InstanceStatus, Released, StepState, StepStatus, plain
+from ..machine.children import child_id
+from ..machine.events import Admitted, ChildEnded, RetryRequested
 
 
 class Recording(Struct, frozen=True, omit_defaults=True):
     """An instance's past. `instance` is its last known state, side values in full; `events` are all before that.
 
-    `shares` holds the events of the children of its foreach steps, by their ids. `missing` names what history no longer
-    has: without it nothing can be said.
+    `shares` holds the recordings of the children of its foreach steps, by their ids; what these were given by their
+    parent follows from it and may be left out. `missing` names what history no longer has: without it nothing can be
+    said.
     """
 
     instance: Instance
     events: list[AnyEvent]
-    shares: dict[str, list[AnyEvent]] = {}
+    shares: dict[str, Recording] = {}
     missing: list[str] = []
 
     def first(self, plan: Plan) -> Instance:
         """What the instance was before its first event, had it been started with this plan."""
         last = self.instance
-        retries = [event for event in self.events if type(event) is RetryRequested]
         return replace(
             last,
             version=plan.version,
             status=InstanceStatus.RUNNING,
-            deadline_ms=self._deadline_ms(plan, brought_back=bool(retries)),
+            deadline_ms=self._first_deadline_ms(plan),
             finished_at_ms=0,
             tokens=0,
+            inputs=self._first_inputs(),
             steps=dict.fromkeys(plan.main.names, StepState()),
             outputs=None,
             error=None,
@@ -53,48 +55,68 @@ class Recording(Struct, frozen=True, omit_defaults=True):
             redrives=0,
         )
 
-    def _deadline_ms(self, plan: Plan, *, brought_back: bool) -> int:
-        """The deadline at the start: that of the plan, or the earlier one of a parent."""
+    def _first_inputs(self) -> Any:
+        """What it was started with, before any retry brought other inputs."""
+        for event in self.events:
+            if type(event) is RetryRequested and event.replaced is not None:
+                return event.replaced
+        return plain(self.instance.inputs)
+
+    def _first_deadline_ms(self, plan: Plan) -> int:
+        """What `max_duration` gave at the start; an instance that was brought back has got another since."""
         last = self.instance
-        own_ms = last.created_at_ms + plan.max_duration_ms if plan.max_duration_ms else 0
-        if last.version == plan.version and not brought_back:
+        if last.version == plan.version and not last.redrives:
             return last.deadline_ms
-        return own_ms
+        return last.created_at_ms + plan.max_duration_ms if plan.max_duration_ms else 0
 
 
 class Wanted(Struct, frozen=True):
-    """A result that the state does not hold any more: that of one attempt, which its row in history has."""
+    """A result that the state does not hold any more: of an attempt, or what a child left (`attempt` is 0 then)."""
 
     path: str
     attempt: int
+    child: str = ""
+
+    def __str__(self) -> str:
+        if self.child:
+            return f"what child {self.child} of step {self.path!r} left"
+        return f"the result of attempt {self.attempt} of step {self.path!r}"
 
 
 def missing_outputs(instance: Instance, events: Iterable[AnyEvent]) -> list[Wanted]:
-    """The results that `restore` needs from the rows of attempts."""
-    return [wanted for event, wanted in _attempts(events) if not _holds(instance, event)]
+    """The results that `restore` needs from elsewhere: the rows of attempts, and those of children."""
+    return [wanted for event, wanted in _results(events) if _held(instance, event) is _NOT_HELD]
 
 
 def restore(
     instance: Instance,
     events: Sequence[AnyEvent],
     outputs: Mapping[Wanted, Any],
-    shares: Mapping[str, list[AnyEvent]] | None = None,
+    shares: Mapping[str, Recording] | None = None,
 ) -> Recording:
     """The recording of an instance, from its state, its log, and the `outputs` that the state does not hold.
 
     An output that is wanted and not there is a gap, which the recording names.
     """
-    missing: list[str] = []
+    missing = [gap for share in (shares or {}).values() for gap in share.missing]
     results: dict[int, Any] = {}
-    for event, wanted in _attempts(events):
-        if _holds(instance, event):
-            results[id(event)] = instance.steps[event.path].result
+    for event, wanted in _results(events):
+        held = _held(instance, event)
+        if held is not _NOT_HELD:
+            results[id(event)] = plain(held)
         elif wanted in outputs:
             results[id(event)] = outputs[wanted]
         else:
-            missing.append(f"the result of attempt {wanted.attempt} of step {wanted.path!r}")
+            missing.append(str(wanted))
     restored = [replace(event, result=results[id(event)]) if id(event) in results else event for event in events]
-    return Recording(instance, restored, dict(shares or {}), missing)
+    return Recording(instance, _with_inputs(instance, restored), dict(shares or {}), missing)
+
+
+def children_of(instance: Instance, events: Iterable[AnyEvent]) -> list[str]:
+    """The ids of the child instances that have ended, or that are under way."""
+    ended = [event.child for event in events if type(event) is ChildEnded]
+    flows = (state.flow for state in instance.steps.values() if state.flow is not None)
+    return list(dict.fromkeys([*ended, *(child.id for flow in flows for child in flow.children)]))
 
 
 def decoded(entries: Iterable[bytes | msgspec.Raw]) -> list[AnyEvent]:
@@ -103,10 +125,11 @@ def decoded(entries: Iterable[bytes | msgspec.Raw]) -> list[AnyEvent]:
 
 
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_NOT_HELD = object()
 
 
-def _attempts(events: Iterable[AnyEvent]) -> Iterable[tuple[Completed, Wanted]]:
-    """Every completion, with the number of its attempt: claims of its step are counted, less what was released."""
+def _results(events: Iterable[AnyEvent]) -> Iterator[tuple[Completed | ChildEnded, Wanted]]:
+    """Every event that brought a result. Attempts are numbered as claims of the step, less what was released."""
     attempts: dict[str, int] = {}
     for event in events:
         if type(event) is Claimed:
@@ -115,8 +138,32 @@ def _attempts(events: Iterable[AnyEvent]) -> Iterable[tuple[Completed, Wanted]]:
             attempts[event.path] -= 1
         elif type(event) is Completed:
             yield event, Wanted(event.path, attempts.get(event.path, 0))
+        elif type(event) is ChildEnded and event.status == InstanceStatus.SUCCEEDED.value:
+            yield event, Wanted(event.path, 0, event.child)
 
 
-def _holds(instance: Instance, event: Completed) -> bool:
+def _held(instance: Instance, event: Completed | ChildEnded) -> Any:
+    """The result as the state still holds it."""
     state = instance.steps.get(event.path)
-    return state is not None and state.status is StepStatus.SUCCEEDED and state.token == event.token
+    if state is None:
+        return _NOT_HELD
+    if isinstance(event, Completed):
+        return state.result if state.status is StepStatus.SUCCEEDED and state.token == event.token else _NOT_HELD
+    whole = state.status is StepStatus.SUCCEEDED and not state.parts
+    if whole and event.child == child_id(instance.id, event.path, state.attempt):
+        return state.result
+    for number, part in state.parts.items():
+        if event.child == child_id(instance.id, event.path, state.attempt, number):
+            return part
+    return _NOT_HELD
+
+
+def _with_inputs(instance: Instance, events: list[AnyEvent]) -> list[AnyEvent]:
+    """The inputs that a retry brought, where they were too large to stand in the log: the next retry replaced them."""
+    inputs = plain(instance.inputs)
+    for number in range(len(events) - 1, -1, -1):
+        event = events[number]
+        if type(event) is RetryRequested and event.replaced is not None:
+            events[number] = replace(event, inputs=inputs)
+            inputs = event.replaced
+    return events

@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct
 
 from ...definitions.plan import Plan
-from ...definitions.templates import TemplateError
-from ..machine import AnyEvent, Claimed, Instance, Transition, advance, next_wake_ms, with_values
-from .comparing import Unlike, consequences, followed, past, whole
+from ..machine import AnyEvent, Instance, Transition, next_wake_ms
+from ..machine.events import ChildWanted
+from .comparing import Unlike, followed, past, whole
 from .recording import Recording
+from .track import Track
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):
@@ -60,66 +61,60 @@ def replay(recording: Recording, plan: Plan) -> Replayed:
     first = recording.first(plan)
     if recording.missing:
         return Replayed(first, 0, missing=recording.missing)
-    track = _Track(first, plan)
-    for number, event in enumerate(recording.events, 1):
-        transition = track.take(event)
-        if (unlike := _refusal(transition, track.before)) is not None:
-            return Replayed(track.instance, number - 1, _difference(first.id, number, event, unlike))
-    last = whole(recording.instance, track.instance)
-    number = len(recording.events)
-    found = None if last is None else _at_end(recording, number, last)
-    return Replayed(track.instance, number, found)
+    return _replayed(recording, Track(first, plan))
 
 
 def compare(recording: Recording, own: Plan, other: Plan) -> Replayed:
     """Apply the events under both versions, to where the pasts part; the state returned is that under `other`."""
-    recorded, replayed = _Track(recording.first(own), own), _Track(recording.first(other), other)
+    recorded, replayed = Track(recording.first(own), own), Track(recording.first(other), other)
     if recording.missing:
         return Replayed(replayed.instance, 0, missing=recording.missing)
+    return _compared(recording, recorded, replayed)
+
+
+def _replayed(recording: Recording, track: Track) -> Replayed:
+    inside: Difference | None = None
     for number, event in enumerate(recording.events, 1):
-        unlike = _timer(recorded.instance, replayed.instance, event) or _parting(recorded, replayed, event)
+        transition = track.take(event)
+        if (unlike := _refusal(transition, track.before)) is not None:
+            return Replayed(track.instance, number - 1, _first(inside, _difference(recording, number, unlike)))
+        for wanted, share in _shares(recording, transition):
+            inside = _first(inside, _replayed(share, track.share(wanted, share.instance)).difference)
+    number = len(recording.events)
+    unlike = whole(recording.instance, track.instance)
+    found = None if unlike is None else _difference(recording, number, unlike, at_end=True)
+    return Replayed(track.instance, number, _first(inside, found))
+
+
+def _compared(recording: Recording, recorded: Track, replayed: Track) -> Replayed:
+    inside: Difference | None = None
+    for number, event in enumerate(recording.events, 1):
+        late = _timer(recorded.instance, replayed.instance, event)
+        own, other = recorded.take(event), replayed.take(event)
+        unlike = late or _parting(recorded, replayed, event, own, other)
         if unlike is not None:
-            found = _difference(recording.instance.id, number, event, unlike)
-            return Replayed(replayed.instance, number - 1, found)
-    return Replayed(replayed.instance, len(recording.events))
+            return Replayed(replayed.instance, number - 1, _first(inside, _difference(recording, number, unlike)))
+        for wanted, share in _shares(recording, own):
+            left, right = recorded.share(wanted, share.instance), replayed.share(wanted, share.instance)
+            inside = _first(inside, _compared(share, left, right).difference)
+    return Replayed(replayed.instance, len(recording.events), inside)
 
 
-class _Track:
-    """An instance on its way through the events; `before` is what it was before the last one."""
-
-    def __init__(self, first: Instance, plan: Plan) -> None:
-        self.instance = self.before = first
-        self.plan = plan
-
-    def take(self, event: AnyEvent) -> Transition:
-        self.before = self.instance
-        transition = advance(self.instance, self.plan, event)
-        self.instance = transition.instance
-        return transition
-
-    def changed(self) -> Iterator[str]:
-        """The run paths of the steps that the last event changed, began or dropped."""
-        before, now = self.before.steps, self.instance.steps
-        if before is not now:
-            yield from (path for path, state in now.items() if before.get(path) is not state)
-            yield from (path for path in before if path not in now)
-
-    def given(self, event: AnyEvent, transition: Transition) -> dict[str, Any]:
-        """What the outside got to know of the event."""
-        known = dict(consequences(transition.effects))
-        if type(event) is Claimed and transition.refused is None:
-            known[f"{event.path} with"] = self._with(event.path)
-        return known
-
-    def _with(self, path: str) -> Any:
-        try:
-            return with_values(self.instance, self.plan, path)
-        except TemplateError as error:
-            return str(error)
+def _shares(recording: Recording, transition: Transition) -> Iterator[tuple[ChildWanted, Recording]]:
+    """The shares of foreach steps that begin with this event, as far as they are recorded."""
+    for effect in transition.effects:
+        if type(effect) is ChildWanted and effect.child.id in recording.shares:
+            yield effect, recording.shares[effect.child.id]
 
 
-def _parting(recorded: _Track, replayed: _Track, event: AnyEvent) -> Unlike | None:
-    own, other = recorded.take(event), replayed.take(event)
+def _first(one: Difference | None, other: Difference | None) -> Difference | None:
+    """The earlier of two."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one.at_ms <= other.at_ms else other
+
+
+def _parting(recorded: Track, replayed: Track, event: AnyEvent, own: Transition, other: Transition) -> Unlike | None:
     if (unlike := _refusal(other, replayed.before)) is not None:
         return unlike
     paths = dict.fromkeys((*recorded.changed(), *replayed.changed()))
@@ -144,17 +139,12 @@ def _timer(recorded: Instance, replayed: Instance, event: AnyEvent) -> Unlike | 
     return Unlike(next(paths, ""), "timer", known_ms or None, due_ms)
 
 
-def _difference(instance_id: str, number: int, event: AnyEvent, unlike: Unlike) -> Difference:
-    happened = str(type(event).__struct_config__.tag)
+def _difference(recording: Recording, number: int, unlike: Unlike, *, at_end: bool = False) -> Difference:
+    event = recording.events[number - 1] if number else None
+    happened = "end" if at_end or event is None else str(type(event).__struct_config__.tag)
+    at_ms = recording.instance.created_at_ms if event is None else event.at_ms
     return Difference(
-        instance_id, number, happened, event.at_ms, unlike.path, unlike.field, unlike.recorded, unlike.replayed
-    )
-
-
-def _at_end(recording: Recording, number: int, unlike: Unlike) -> Difference:
-    at_ms = recording.events[-1].at_ms if recording.events else recording.instance.created_at_ms
-    return Difference(
-        recording.instance.id, number, "end", at_ms, unlike.path, unlike.field, unlike.recorded, unlike.replayed
+        recording.instance.id, number, happened, at_ms, unlike.path, unlike.field, unlike.recorded, unlike.replayed
     )
 
 

@@ -144,13 +144,7 @@ class Run:
 
     def recording(self) -> Recording:
         """The run so far, to be replayed under this version or another (`core.replay`)."""
-        life = self._life
-        shares = {
-            other.instance.id: list(other.events)
-            for other in self._world.lives.values()
-            if other.instance.of == life.instance.id
-        }
-        return Recording(life.instance, list(life.events), shares)
+        return self._recording(self._life)
 
     def step(self, path: str) -> StepState:
         """The step at a run path, such as `each-host[3].scan`. Raises: Unknown."""
@@ -276,6 +270,14 @@ class Run:
                 if other.instance.of == life.instance.id and path in other.instance.steps:
                     return other
         return life
+
+    def _recording(self, life: Life) -> Recording:
+        shares = {
+            other.instance.id: self._recording(other)
+            for other in self._world.lives.values()
+            if other.instance.parent_id == life.instance.id and other.instance.items is not None
+        }
+        return Recording(life.instance, list(life.events), shares)
 
     def _waits_for(self) -> list[str]:
         open_ones = [life for life in self._world.lives.values() if not life.ended]
