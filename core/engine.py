@@ -296,7 +296,7 @@ class Engine:
                 await self.draining.finish(lane.name)
         else:
             lane.open = not (self._closing or lane.closed)
-            await lane.residency.run()
+            await asyncio.gather(lane.residency.run(), lane.children.run())
 
     async def _watch(self) -> None:
         """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""

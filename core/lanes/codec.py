@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from ..history_records import AuditRecord, CallsRecord
 from ..machine.events import AttemptRecord
-from ..machine.state import Instance, SideValue, StepState
+from ..machine.state import Instance, SideValue, StepState, part_ref
 
 
 class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -25,12 +25,28 @@ class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=F
     the place of its event in the log: parts that had left, and entries since. Of `calls` `part` numbers the lot.
     """
 
-    kind: Literal["step", "instance", "events", "audit", "calls"]
+    kind: Literal["step", "instance", "events", "audit", "calls", "share"]
     index: str
     record: AttemptRecord | None = None
     part: int = 0
     count: int = 0
     told: AuditRecord | CallsRecord | None = None
+
+
+class Intent(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """What an instance wants of a child instance of its own, and has not seen done.
+
+    `begin`: the child is to exist, for the step at `path`: as child `number`, with `count` items from number `first` on
+    where the step is a foreach. Any other: it is to be told.
+    """
+
+    child: str
+    how: Literal["begin", "cancel", "terminate", "pause", "resume"]
+    reason: str = ""
+    path: str = ""
+    number: int = 0
+    first: int = 0
+    count: int = 0
 
 
 class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -39,7 +55,7 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
     `write_id` names this very write and is never used again. `epoch` is the lane epoch it was written under.
     `answered_tokens`: leases above it were granted in this write, so their holders know of them only if it was
     acknowledged behind the fence. `held`: the owner has to hold the instance in memory. `log_parts` counts the parts of
-    the event log that have left for history.
+    the event log that have left for history. `intents` are carried out once they stand here.
     """
 
     write_id: str
@@ -49,10 +65,11 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
     log_parts: int = 0
     log: list[Raw] = []
     outbox: list[OutboxEntry] = []
+    intents: list[Intent] = []
 
 
 class _Engine(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False, tag_field="kind", tag="instance"):
-    """What `encode_document` puts beside the instance, but for log and outbox: what finds it, and `Bookkeeping`."""
+    """What `encode_document` puts beside the instance, but for lists: what finds it, and `Bookkeeping`."""
 
     write_id: str
     epoch: int
@@ -108,6 +125,7 @@ def encode_document(
     log_parts: int,
     log: Sequence[bytes],
     outbox: Sequence[bytes],
+    intents: Sequence[bytes] = (),
 ) -> bytes:
     """The lane document as one JSON object."""
     engine = _Engine(
@@ -128,6 +146,8 @@ def encode_document(
         parts += (b',"log":[', b",".join(log), b"]")
     if outbox:
         parts += (b',"outbox":[', b",".join(outbox), b"]")
+    if intents:
+        parts += (b',"intents":[', b",".join(intents), b"]")
     parts.append(b"}")
     return b"".join(parts)
 
@@ -146,11 +166,33 @@ def decode_side(source: bytes) -> Any:
     return _side_decoder.decode(source).value
 
 
+def outer_ref(instance_id: str, path: str, attempt: int) -> str:
+    """The side document of what all children of one foreach see of the outside. It is their parent's."""
+    return f"{instance_id}:{path}:{attempt}:outer"
+
+
 def side_refs(instance: Instance) -> list[str]:
-    """The ids of the side documents that this instance refers to: they are deleted with it."""
-    refs = [step.result_ref for step in instance.steps.values() if step.result_ref]
-    if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref:
-        refs[:0] = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
+    """The ids of the side documents whose values the instance works with, some of which may be its parent's."""
+    refs = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
+    if instance.outer_ref:
+        refs.append(instance.outer_ref)
+    if instance.items is not None and instance.items.values_ref:
+        refs.append(instance.items.values_ref)
+    for path, step in instance.steps.items():
+        if step.result_ref:
+            refs.append(step.result_ref)
+        if step.parts:
+            refs += [part_ref(instance.id, path, step.attempt, number) for number in _apart(step)]
+    return refs
+
+
+def own_refs(instance: Instance) -> list[str]:
+    """The ids of the side documents that are deleted with the instance; some of them may never have been."""
+    own = f"{instance.id}:"
+    refs = [ref for ref in side_refs(instance) if ref.startswith(own)]
+    for path, step in instance.steps.items():
+        if step.flow is not None and step.flow.count:
+            refs += [outer_ref(instance.id, path, attempt) for attempt in range(1, max(step.attempt, 1) + 1)]
     return refs
 
 
@@ -160,13 +202,29 @@ def with_side_values(instance: Instance, values: Mapping[str, Any]) -> Instance:
     def side(ref: str | None, inline: Any) -> Any:
         return SideValue(ref, values[ref]) if ref else inline
 
-    def step_with_value(step: StepState) -> StepState:
-        return msgspec.structs.replace(step, result=side(step.result_ref, None)) if step.result_ref else step
+    def step_with_value(path: str, step: StepState) -> StepState:
+        if step.result_ref:
+            step = msgspec.structs.replace(step, result=side(step.result_ref, None))
+        if step.parts:
+            refs = {number: part_ref(instance.id, path, step.attempt, number) for number in _apart(step)}
+            parts = {number: side(refs.get(number), part) for number, part in step.parts.items()}
+            step = msgspec.structs.replace(step, parts=parts)
+        return step
 
+    items = instance.items
+    if items is not None and items.values_ref:
+        items = msgspec.structs.replace(items, values=side(items.values_ref, None))
     return msgspec.structs.replace(
         instance,
         inputs=side(instance.inputs_ref, instance.inputs),
         trigger=side(instance.trigger_ref, instance.trigger),
         outputs=side(instance.outputs_ref, instance.outputs),
-        steps={path: step_with_value(step) for path, step in instance.steps.items()},
+        outer=side(instance.outer_ref, instance.outer),
+        items=items,
+        steps={path: step_with_value(path, step) for path, step in instance.steps.items()},
     )
+
+
+def _apart(step: StepState) -> list[int]:
+    """The numbers of a foreach's parts that lie in side documents: such a part is stored as null, and none is null."""
+    return [number for number, part in step.parts.items() if part is None or type(part) is SideValue]

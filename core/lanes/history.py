@@ -24,6 +24,7 @@ from ..history_rows import stripped_row
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from ..settings import HistorySettings
+from .children.known import is_share
 from .codec import OutboxEntry
 from .memory.resident import Named, Resident
 
@@ -68,6 +69,7 @@ class History:
             "events": names.events,
             "calls": names.events,
             "audit": names.audit,
+            "share": names.events,
         }
         self._write_indices: dict[str, str] = {}
         self._waiting: deque[Record] = deque()
@@ -162,6 +164,8 @@ class History:
             return 0
         try:
             await self._store.refresh(self._names.instances)
+            if any(is_share(resident.instance) for resident in ready):
+                await self._store.refresh(self._names.events)
         except StoreError as error:
             log.warning("history.refresh_failed", error=str(error))
             self._confirmed = ready + self._confirmed
@@ -169,7 +173,7 @@ class History:
             return 0
         self.on_ended({(one.instance.definition_tenant, one.instance.workflow) for one in ready})
         for resident in ready:
-            if not resident.lane.closed:
+            if not (resident.lane.closed or resident.deletable):
                 resident.lane.committer.delete(resident)
         return len(ready)
 

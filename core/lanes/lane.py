@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -18,12 +18,15 @@ from ...claim.wire import Call, ErrorInfo
 from ...definitions.plan import Plan
 from ..errors import InvalidRequest, Unavailable
 from ..history_records import AuditRecord, CallsRecord
-from ..history_rows import audit_row, calls_row, events_row, instance_row, step_row
+from ..history_rows import audit_row, calls_row, events_row, instance_row, share_row, step_row
 from ..machine import advance, next_wake_ms, render_input
 from ..machine.events import (
     AnyEvent,
     AttemptEnded,
     CallsMade,
+    ChildEnded,
+    ChildSteered,
+    ChildWanted,
     Claimed,
     Completed,
     Effect,
@@ -41,12 +44,14 @@ from ..machine.events import (
 from ..machine.state import Instance, SideValue, StepStatus
 from ..ports import StoredDocument
 from . import codec
+from .children.keeping import Children
+from .children.known import is_share
 from .codec import OutboxEntry
 from .commits.committer import Committer
 from .memory.loading import row_id_of
 from .memory.ready_queue import ReadyStep
 from .memory.residency import Residency
-from .memory.resident import Answer, Named, Resident
+from .memory.resident import Answer, Named, Pending, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
 from .tickets import Ticket
@@ -90,6 +95,7 @@ class Lane:
         self._nap: asyncio.TimerHandle | None = None
         self._nap_until_ms = 0
         self.residency = Residency(self)
+        self.children = Children(self)
         self.windows = Windows(
             parts.queue,
             parts.budget,
@@ -168,7 +174,7 @@ class Lane:
     def grant(self, step: ReadyStep, lease_ms: int, worker: str) -> int:
         """Lease a ready step that was taken from the queue; returns the lease's length in ms, 0 if refused."""
         resident: Resident = step.holder
-        limit_ms = resident.plan.steps[step.path].heartbeat_timeout_ms
+        limit_ms = resident.plan.step(step.path).heartbeat_timeout_ms
         ttl_ms = min(lease_ms, limit_ms) if limit_ms else lease_ms
         resident.ready.pop(step.path, None)
         # A wall clock behind the one that made the step ready must not keep it from being claimed.
@@ -206,8 +212,8 @@ class Lane:
         self._wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
             self._history.deliver(resident, resident.named_records())
-        elif resident.finished:
-            self._history.finished(resident)
+        self.part(resident)
+        self.children.loaded(resident)
         self.residency.consider(resident)
 
     def leave_alone(self, resident: Resident) -> None:
@@ -231,7 +237,7 @@ class Lane:
             resident = self.residents.get(instance_id)
             if resident is not None and resident.wake_at_ms == due_ms:
                 resident.wake_at_ms = 0
-                self._fire(resident, TimerFired(now_ms, self._random.random()))
+                self.happen(resident, TimerFired(now_ms, self._random.random()))
                 self._wake_at(resident, next_wake_ms(resident.instance))
 
     def leave(self) -> None:
@@ -249,6 +255,7 @@ class Lane:
         self.closed = True
         self.windows.close()
         self.residency.close()
+        self.children.close()
         if self._nap is not None:
             self._nap.cancel()
         answers = self.committer.close()
@@ -263,9 +270,10 @@ class Lane:
     def flushing(self) -> None:
         self._keeper.match()
 
-    def acknowledged(self, resident: Resident, named: Named) -> None:
+    def acknowledged(self, resident: Resident, named: Named, intents: Sequence[Pending]) -> None:
         if named and not self.leaving:
             self._history.deliver(resident, named)
+        self.children.acknowledged(resident, intents)
         self.residency.consider(resident)
 
     def gone(self, resident: Resident) -> None:
@@ -274,6 +282,7 @@ class Lane:
         if resident.answers:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
             resident.answers = []
+        self.children.gone(resident)
 
     def foreign(self, resident: Resident, found: StoredDocument) -> None:
         log.warning("lane.foreign_write", lane=self.name, instance_id=resident.id)
@@ -312,15 +321,18 @@ class Lane:
             if step is not None:
                 self._queue.withdraw(step)
         elif type(effect) is InstanceEnded:
-            entry = OutboxEntry("instance", self._history.index("instance"))
+            kind: Literal["share", "instance"] = "share" if is_share(resident.instance) else "instance"
+            entry = OutboxEntry(kind, self._history.index(kind))
             resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
         elif type(effect) is CallsMade:
             self._record_calls(resident, effect)
+        elif type(effect) is ChildWanted or type(effect) is ChildSteered:
+            self.children.follow(resident, effect)
 
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
         rank = ready_at_ms + instance.priority * self._settings.lanes.age_step_ms
-        capability = resident.plan.steps[path].executor
+        capability = resident.plan.step(path).executor
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
         if not self.leaving:
             self.windows.add(step)
@@ -362,6 +374,8 @@ class Lane:
             return known.row
         if entry.kind == "instance":
             return instance_row(resident.instance, resident.log, resident.log_parts)
+        if entry.kind == "share":
+            return share_row(resident.instance, resident.log, resident.log_parts)
         if entry.kind == "events":
             return events_row(resident.instance, entry.part, resident.log[: entry.count])
         if isinstance(entry.told, AuditRecord):
@@ -382,10 +396,13 @@ class Lane:
         if taken.entry.kind == "events":
             resident.drop_log_part(taken.entry.count)
         if not resident.outbox:
-            if resident.finished:
-                self._history.finished(resident)
-            else:
-                self.residency.consider(resident)
+            self.part(resident)
+            self.residency.consider(resident)
+
+    def part(self, resident: Resident) -> None:
+        """Let the document of an instance go that has ended, once history has its records and nobody else needs it."""
+        if resident.finished and not resident.outbox and self.children.may_go(resident):
+            self._history.finished(resident)
 
     # Timers
 
@@ -405,9 +422,9 @@ class Lane:
             heappush(self._expiries, (expires_ms, instance_id, path))
             return
         token = resident.instance.steps[path].token
-        self._fire(resident, LeaseExpired(self._clock.now_ms(), path, token, self._random.random()))
+        self.happen(resident, LeaseExpired(self._clock.now_ms(), path, token, self._random.random()))
 
-    def _fire(self, resident: Resident, event: AnyEvent) -> None:
+    def happen(self, resident: Resident, event: AnyEvent) -> None:
         """Apply what no caller waits for. An instance on which that fails is set aside, and the lane goes on."""
         try:
             self.apply(resident, event)
@@ -455,6 +472,8 @@ def _log_entry(event: AnyEvent) -> bytes:
     """The event as the log keeps it: results stand in the steps' states, calls in the attempts' rows."""
     if type(event) is Completed and (event.result is not None or event.calls):
         event = Completed(event.at_ms, event.path, event.token, None, event.usage)
+    elif type(event) is ChildEnded and event.result is not None:
+        event = msgspec.structs.replace(event, result=None)
     elif type(event) is Failed and event.calls:
         event = msgspec.structs.replace(event, calls=())
     elif type(event) is Heartbeat and event.calls:

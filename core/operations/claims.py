@@ -11,7 +11,7 @@ import structlog
 from ...claim.wire import ClaimedStep, StepReport
 from ..engine import Engine
 from ..errors import LeaseholdError
-from ..ids import step_id
+from ..ids import parse_step_id, step_id
 from ..lanes.memory.ready_queue import ReadyStep, Waiter
 from ..lanes.memory.resident import Resident
 from ..lanes.tickets import Ticket
@@ -186,10 +186,12 @@ class Claims:
             claim.done.add_done_callback(lambda _: self._release_unheard(claim))
             return
         for step in claim.done.result():
-            lane = self._engine.lanes.get(step.workflow_id.partition("-")[0])
-            resident = None if lane is None else lane.residents.get(step.workflow_id)
+            lease = parse_step_id(step.step_id)
+            assert lease is not None
+            lane = self._engine.lanes.get(lease.instance_id.partition("-")[0])
+            resident = None if lane is None else lane.residents.get(lease.instance_id)
             if lane is not None and resident is not None:
-                lane.apply(resident, Released(self._engine.clock.now_ms(), step.run_path, step.token))
+                lane.apply(resident, Released(self._engine.clock.now_ms(), lease.path, lease.token))
         self._forget(claim)
 
     def _grant(self, claim: _Claim, steps: list[ReadyStep]) -> None:
@@ -285,10 +287,10 @@ class Claims:
         instance, path = resident.instance, step.path
         state = instance.steps[path]
         assert state.status is StepStatus.CLAIMED
-        planned = resident.plan.steps[path]
+        planned = resident.plan.step(path)
         return ClaimedStep(
             step_id=step_id(instance.id, path, state.token),
-            workflow_id=instance.id,
+            workflow_id=instance.of or instance.id,
             workflow_name=instance.workflow,
             workflow_version=instance.version,
             step_name=planned.name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...es.lines import create_line, delete_line, index_line
 from ...settings import LimitSettings
 from .. import codec
-from ..memory.resident import Answer, Named, Resident
+from ..memory.resident import Answer, Named, Pending, Resident
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +26,7 @@ class Write:
     answers: Sequence[Answer] = ()
     sides: tuple[tuple[str, bytes], ...] = ()
     named: Named = ()
+    intents: Sequence[Pending] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +73,10 @@ class Drafts:
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
         count, tokens = len(sides), resident.instance.tokens
-        return Write(resident, write_id, lines, size_bytes, count + 1, count, tokens, False, answers, sides, named)
+        intents = tuple(resident.intents) if resident.intents else ()
+        return Write(
+            resident, write_id, lines, size_bytes, count + 1, count, tokens, False, answers, sides, named, intents
+        )
 
     def deletion(self, resident: Resident) -> Write | None:
         """The end of the instance's document and of its side documents; None for one that never had any."""
@@ -81,14 +85,14 @@ class Drafts:
             return None
         resident.changed = False
         resident.in_flight = True
-        lines = [delete_line(ref) for ref in codec.side_refs(resident.instance)]
+        lines = [delete_line(ref) for ref in codec.own_refs(resident.instance)]
         lines.append(delete_line(resident.id, version.seq_no, version.primary_term))
         count = len(lines)
         return Write(resident, "", lines, sum(map(len, lines)), count, count - 1, delete=True)
 
     def _document(self, resident: Resident, write_id: str, now_ms: int) -> bytes:
         ready = resident.ready
-        resident.written_held = bool(resident.leases or resident.outbox or resident.finished)
+        resident.written_held = bool(resident.leases or resident.outbox or resident.finished or resident.intents)
         return codec.encode_document(
             resident.instance,
             write_id=write_id,
@@ -103,4 +107,5 @@ class Drafts:
             log_parts=resident.log_parts,
             log=resident.log,
             outbox=[record.encoded for record in resident.outbox.values()] if resident.outbox else (),
+            intents=[pending.encoded for pending in resident.intents] if resident.intents else (),
         )

@@ -94,6 +94,8 @@ def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, versio
         resident.append_log(bytes(entry))
     for outbox_entry in bookkeeping.outbox:
         resident.put_outbox(row_id_of(instance, outbox_entry), outbox_entry, None)
+    for intent in bookkeeping.intents:
+        resident.put_intent(intent, stored=True)
     return resident
 
 
@@ -101,6 +103,8 @@ def row_id_of(instance: Instance, entry: codec.OutboxEntry) -> str:
     """The id of an outbox record in history: derived, so a repeat has it too."""
     if entry.kind == "instance":
         return instance_row_id(instance)
+    if entry.kind == "share":
+        return instance.id
     if entry.kind == "events":
         return f"{instance.id}:events:{entry.part}"
     if entry.kind == "audit":
@@ -114,7 +118,8 @@ def row_id_of(instance: Instance, entry: codec.OutboxEntry) -> str:
 
 async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
     """The instances with the values of their side documents, all read in one request."""
-    refs = [ref for instance in instances for ref in codec.side_refs(instance)]
+    # Children of one foreach share what they see of the outside.
+    refs = list(dict.fromkeys(ref for instance in instances for ref in codec.side_refs(instance)))
     if not refs:
         return instances
     documents = await store.mget(index, refs)

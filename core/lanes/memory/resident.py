@@ -7,11 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from ....claim.wire import Usage
 from ....definitions.plan import Plan
 from ...machine.state import FINAL_INSTANCE, Instance
 from ...ports import Version
 from .. import codec
-from ..codec import OutboxEntry
+from ..codec import Intent, OutboxEntry
 from ..tickets import Ticket
 from .ready_queue import ReadyStep
 
@@ -29,6 +30,20 @@ class Outgoing(Struct, gc=False, eq=False):
 Named = Sequence[tuple[str, Outgoing]]
 """The outbox as a document names it: record ids, and what stood there then."""
 
+
+class Pending(Struct, gc=False, eq=False):
+    """What is to become of a child, and how far that is: `stored` once the parent's document holds it for good.
+
+    `unsure`: an earlier owner, or an earlier try, may have carried it out. `busy`: it is being carried out.
+    """
+
+    intent: Intent
+    encoded: bytes
+    stored: bool = False
+    unsure: bool = False
+    busy: bool = False
+
+
 LOG_PART_BYTES = 16_384
 # Above every sequence number.
 UNWRITTEN = 2**62
@@ -39,7 +54,9 @@ class Resident:
 
     `changed` says that memory is ahead of the document, `in_flight` that a write of it is on its way: never two.
     `answers` wait for the next write to be acknowledged; `attempted` names the writes sent since the last one that was.
-    `written_held` is the `held` of the last document written.
+    `written_held` is the `held` of the last document written. `intents` are what it wants of its children, `told` is
+    the usage and the attempts that its parent knows of. `heard`: it has ended, and its parent's document says so, or
+    nobody asks for it any more. `childless`: it has ended, and none of its children's documents is left.
     """
 
     __slots__ = (
@@ -48,11 +65,14 @@ class Resident:
         "answers",
         "attempted",
         "changed",
+        "childless",
         "deletable",
+        "heard",
         "id",
         "in_flight",
         "inputs",
         "instance",
+        "intents",
         "lane",
         "leases",
         "log",
@@ -64,6 +84,7 @@ class Resident:
         "ready",
         "side_writes",
         "stopped",
+        "told",
         "version",
         "wake_at_ms",
         "written_held",
@@ -94,6 +115,10 @@ class Resident:
         self.stopped: dict[str, tuple[int, str]] | None = None
         self.wake_at_ms = 0
         self.written_held = False
+        self.intents: list[Pending] = []
+        self.told: tuple[Usage, int] | None = None
+        self.heard = False
+        self.childless = False
 
     @property
     def ready_key(self) -> tuple[int, int]:
@@ -118,6 +143,7 @@ class Resident:
             or self.side_writes
             or self.leases
             or self.outbox
+            or self.intents
             or self.finished
         )
 
@@ -150,6 +176,10 @@ class Resident:
     def named_records(self) -> Named:
         """The records that a document written now names."""
         return tuple(self.outbox.items())
+
+    def put_intent(self, intent: Intent, *, stored: bool = False) -> None:
+        """A child of the instance is to begin, or to be told."""
+        self.intents.append(Pending(intent, codec.encode_json(intent), stored, unsure=stored))
 
     def append_log(self, entry: bytes) -> None:
         self.log.append(entry)
