@@ -32,9 +32,10 @@ def _as_written(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     arms = schema.get("anyOf")
-    if isinstance(arms, list) and {"type": "null"} in arms and len(arms) == 2:
+    if isinstance(arms, list) and {"type": "null"} in arms:
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-        return _as_written({**next(arm for arm in arms if arm != {"type": "null"}), **rest})
+        others = [arm for arm in arms if arm != {"type": "null"}]
+        return _as_written({**(others[0] if len(others) == 1 else {"anyOf": others}), **rest})
     if schema.get("default", ...) is None:
         schema = {key: value for key, value in schema.items() if key != "default"}
     if schema.get("type") == "string" and isinstance(schema.get("default"), int):

@@ -12,7 +12,7 @@ from ..errors import Violation
 from ..inputs.faults import faults
 from ..inputs.patterns import compiled_pattern
 from ..inputs.spec import InputSpec
-from ..outline import Place, Tree, places, read_tree
+from ..outline import STEPS_MAX, Place, Tree, places, read_tree
 from ..outline.places import stripped
 from ..source.nodes import Document
 from ..templates import Limits, Template, ValueCompiler, has_template, path_text
@@ -39,8 +39,9 @@ def check(
         *_name(raw, document, managed_prefix),
         *rule_violations(tree, document, raw),
         *_declared(raw, tree, document),
-        *_Templates(document, values, Scope(tree, raw), tree).violations(raw),
     ]
+    if tree.count <= STEPS_MAX:  # of more steps some were not read, and would seem not to exist
+        violations += _Templates(document, values, Scope(tree, raw), tree).violations(raw)
     return violations, values, tree
 
 

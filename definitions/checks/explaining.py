@@ -65,12 +65,16 @@ def _violation(details: ErrorDetails, model: type[BaseModel], root: Node) -> Vio
 
 
 def _bad_value(path: Path, root: Node, details: ErrorDetails, context: Mapping[str, Any]) -> Violation:
-    found = shown(details["input"])
+    found = _shown(details["input"])
     allowed, near = _allowed(details["type"], context, details["input"])
     if allowed is None:
         return _at_value(path, root, f"found {found}; {details['msg']}", found, None)
     message = f"found {found}; allowed: {allowed}{did_you_mean(near)}"
     return _at_value(path, root, message, found, allowed, near)
+
+
+def _shown(value: Any) -> str:
+    return f"{shown(value)} without entries" if isinstance(value, list | dict) and not value else shown(value)
 
 
 def _allowed(kind: str, context: Mapping[str, Any], value: Any) -> tuple[str | None, str | None]:
@@ -79,7 +83,7 @@ def _allowed(kind: str, context: Mapping[str, Any], value: Any) -> tuple[str | N
         return _TYPES[kind], None
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
-        return f"{words} {context[bound]}", None
+        return f"{words} {context[bound]:g}", None
     if kind == "literal_error":
         choices = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
         return listed(choices), nearest(value, choices) if isinstance(value, str) else None
@@ -128,10 +132,13 @@ def _not_of_step(key: str, owner: type[CommonStep], known: list[str], near: str 
     kind = next(kind for kind, kind_model in STEP_MODELS.items() if kind_model is owner)
     owners = [other for other, other_model in STEP_MODELS.items() if key in _keys_of(other_model)]
     if owners:
-        rest = f"; a `{kind}` step has {listed(known)}"
+        rest = f"; steps with `{kind}` have {listed(known)}"
         return f"`{key}` belongs to steps with {_either(owners)}, and this one has `{kind}`{rest}"
     message = f"unknown key `{key[:100]}`{did_you_mean(near)}"
     if near is None:
+        other = nearest(key, KINDS)
+        if other is not None:
+            return f"{message}{did_you_mean(other)} a step is of one kind, and this one has `{kind}`"
         message += f"; allowed: {listed(known)}"
     if owner is ExecutorStep:
         message += f"{'' if message.endswith('?') else ';'} keys for the executor go under `with:`"

@@ -49,9 +49,9 @@ def _graph(block: BlockTree, names: frozenset[str], document: Document) -> Itera
 
 def _of_step(step: StepTree, document: Document, raw: Mapping[str, Any]) -> Iterator[Violation]:
     message = None
-    if step.kind in ("succeed", "wait_for_signal"):
+    if step.kind in ("succeed", "wait_for_signal", "set", "remember"):
         message = _misplaced(step, step.kind)
-    elif step.kind == "remember" and "memory" not in raw:
+    if message is None and step.kind == "remember" and "memory" not in raw:
         message = "`remember` has no effect in a definition without a memory: add `memory: {key: ...}` to it"
     if message is not None and step.kind is not None:
         path = (*step.at, step.kind)
@@ -59,11 +59,19 @@ def _of_step(step: StepTree, document: Document, raw: Mapping[str, Any]) -> Iter
         yield Violation(path_text(path), message, line, column, step.kind)
 
 
+_WAYS_OUT = {
+    **dict.fromkeys(
+        ("succeed", "wait_for_signal"),
+        "call a sub-workflow for each item (`workflow:` in place of `steps:`) that has it",
+    ),
+    **dict.fromkeys(("set", "remember"), "let it follow the `foreach`, and take the values from its result"),
+}
+
+
 def _misplaced(step: StepTree, kind: str) -> str | None:
     for block in _around(step):
         if block.role == "item":
-            advice = "call a sub-workflow for each item (`workflow:` in place of `steps:`) that has it"
-            return f"`{kind}` can't stand inside a `foreach`; {advice}"
+            return f"`{kind}` can't stand inside a `foreach`, whose items run apart; {_WAYS_OUT[kind]}"
         if kind == "succeed" and block.role in ("on_failure", "on_cancel"):
             return f"`succeed` can't stand in the definition's `{block.role}`: how the instance ends is settled by then"
     return None

@@ -87,7 +87,7 @@ class Scope:
             if layer is None:
                 return self._unknown(reference, target, seen)
             if not layer.block.graph.cyclic:
-                return _at(reference, _too_early(target, layer, seen[0]), target)
+                return _at(reference, _too_early(target, layer, seen), target)
         if len(reference.keys) > 1 and not reference.guarded:
             return _fact(reference, str(reference.keys[1]), layer.block.kind_of(target))
         return None
@@ -122,10 +122,12 @@ def _elsewhere(target: str, path: str) -> str:
     )
 
 
-def _too_early(target: str, layer: Layer, first: Layer) -> str:
-    step, graph = layer.step, layer.block.graph
-    if target == step and layer is first:
+def _too_early(target: str, layer: Layer, seen: tuple[Layer, ...]) -> str:
+    step, graph, at = layer.step, layer.block.graph, seen.index(layer)
+    if target == step and at == 0:
         return f"`{step}` can't see itself: it has not run yet when its templates are evaluated"
+    if target == step and seen[at - 1].block.role == "handler":
+        return f"`{step}` has failed where its `on_failure` runs, so it has no result; `error` says why"
     if target == step:
         return f"`{step}` is not done while the steps inside it run, so its result is not there yet"
     if step in graph.ancestors.get(target, ()):

@@ -39,7 +39,7 @@ def check_kind(step: Any) -> Any:
         return step
     found = kinds_of(step)
     if len(found) > 1:
-        message = f"found `{found[0]}` and `{found[1]}`; a step is of one kind: make two steps of it"
+        message = f"found `{found[0]}` and `{found[1]}`; a step is of one kind: {_way_out(found)}"
         raise refusal(message, found=found[1], key=found[1])
     if not found:
         _check_kindless(step)
@@ -49,6 +49,13 @@ def check_kind(step: Any) -> Any:
 def tag_of(step: Any) -> str:
     """The tag of the model that a step is for; what is no step at all is for that of an executor's, which says so."""
     return TAG + (kind_of(step) or "executor")
+
+
+def _way_out(found: list[str]) -> str:
+    loop = next((kind for kind in found if kind in ("foreach", "while")), None)
+    if loop is None:
+        return "make two steps of it"
+    return f"put a step with `{next(kind for kind in found if kind != loop)}` under `steps:` of the `{loop}`"
 
 
 def _check_kindless(step: Mapping[str, Any]) -> None:

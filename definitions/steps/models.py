@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from ..fields import INTEGER_MAX, Capability, Condition, Given, InputName, Model, Name, ShortText, Timeout, refusal
+from ..fields import Capability, Condition, Given, InputName, Model, Name, ShortText, Timeout, refusal
 from .kinds import TAG, check_kind, tag_of
 from .policies import ApprovalSpec, RetrySpec
 from .values import (
@@ -19,6 +19,7 @@ from .values import (
     Until,
     WaitFor,
     WaitTime,
+    WorkflowVersion,
     on_failure_tag,
 )
 
@@ -27,10 +28,6 @@ OnFailure = Annotated[
     Annotated[Literal["fail", "continue"], Tag(f"{TAG}word")] | Annotated[Steps, Tag(f"{TAG}steps")],
     Discriminator(on_failure_tag),
     OnFailureForm,
-]
-WorkflowVersion = Annotated[
-    Annotated[Literal["active"], Tag(f"{TAG}word")] | Annotated[int, Field(ge=1, le=INTEGER_MAX), Tag(f"{TAG}number")],
-    Discriminator(lambda value: f"{TAG}word" if isinstance(value, str) else f"{TAG}number"),
 ]
 Variables = Annotated[dict[InputName, Any], Field(min_length=1, max_length=200)]
 Cost = Annotated[float, Field(ge=0, le=1e12)]
@@ -181,7 +178,8 @@ class ParallelStep(GuardedStep):
     def _enough_branches(self) -> ParallelStep:
         count = len(self.parallel)
         if isinstance(self.wait_for, int) and self.wait_for > count:
-            raise refusal(f"found {self.wait_for}; there are {count} branches to wait for", key="wait_for")
+            branches = "is 1 branch" if count == 1 else f"are {count} branches"
+            raise refusal(f"found {self.wait_for}; there {branches} to wait for", key="wait_for")
         return self
 
 

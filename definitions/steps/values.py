@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 from ..durations import PATTERN, WRITINGS
-from ..fields import CASE, EXPRESSION, duration, is_expression, refusal, wrong
+from ..fields import CASE, EXPRESSION, INTEGER_MAX, duration, is_expression, refusal, wrong
 from ..templates import has_template
 from ..timestamps import timestamp
 from ..words import shown
@@ -30,7 +30,13 @@ def _items(value: Any) -> Any:
 def _switched(value: Any) -> Any:
     if isinstance(value, str) and has_template(value):
         return value
-    raise wrong(value, EXPRESSION)
+    raise wrong(value, 'a template: "{{ ... }}"')
+
+
+def _version(value: Any) -> Any:
+    if value == "active" or (type(value) is int and 1 <= value <= INTEGER_MAX):
+        return value
+    raise wrong(value, "active, or the number of a version, at least 1")
 
 
 def _wait(value: Any) -> int:
@@ -90,5 +96,8 @@ WaitFor = Annotated[
 WaitTime = Annotated[int, BeforeValidator(_wait), WithJsonSchema({"type": "string", "pattern": PATTERN})]
 Until = Annotated[Any, BeforeValidator(_until), WithJsonSchema({"type": "string"})]
 Outcome = Annotated[Any, BeforeValidator(_succeed), WithJsonSchema({"anyOf": [{"type": "object"}, {"const": True}]})]
+WorkflowVersion = Annotated[
+    Any, BeforeValidator(_version), WithJsonSchema({"anyOf": [{"const": "active"}, {"type": "integer", "minimum": 1}]})
+]
 CaseName = Annotated[str, StringConstraints(pattern=CASE)]
 OnFailureForm = BeforeValidator(_on_failure)

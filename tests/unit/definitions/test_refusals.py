@@ -139,7 +139,7 @@ def test_a_mistake_in_a_step_is_told_with_its_place(keys: str, path: str, messag
     [
         ("steps: [{name: a, executor: x}]\n", "name", 1, 1, "`name` is missing"),
         ("name: x\n", "steps", 1, 1, "`steps` is missing"),
-        ("name: x\nsteps: []\n", "steps", 2, 8, "found a list; allowed: at least 1 entry"),
+        ("name: x\nsteps: []\n", "steps", 2, 8, "found a list without entries; allowed: at least 1 entry"),
         ("name: x\nsteps: {a: {}}\n", "steps", 2, 8, "found a mapping; allowed: a list"),
         ("name: x\nsteps:\n  - fetch\n", "steps[0]", 3, 5, 'found "fetch"; allowed: a mapping'),
         ("name: x\nsteps:\n  - {executor: x}\n", "steps[0].name", 3, 5, "`name` is missing"),
