@@ -21,6 +21,11 @@ def finished_body(ids: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def finished_share_body(share_id: str) -> dict[str, Any]:
+    """The row of one share of a foreach that has ended, among the parts of event logs."""
+    return {"query": {"ids": {"values": [share_id]}}, "size": 1, "track_total_hits": False}
+
+
 def finished_instance_body(instance_id: str) -> dict[str, Any]:
     """One finished instance's row, wherever behind the alias it stands: its last end, the newest where that is doubled.
 

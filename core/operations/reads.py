@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from ...claim.wire import InstanceView
 from ..engine import Engine
 from ..errors import NotFound, StoreRejected
-from ..es.finished import finished_instance_body
+from ..es.finished import finished_instance_body, finished_share_body
 from ..ids import lane_of
 from ..lanes import codec
 from ..lanes.memory.loading import with_sides
@@ -96,8 +96,14 @@ class Reads:
         return Stored(instance, True)
 
     async def final(self, instance_id: str) -> Final | None:
-        """How the instance ended, for the last time if it was brought back; whoever may see it."""
-        page = await self._engine.store.search(self._engine.names.instances, finished_instance_body(instance_id))
+        """How the instance ended, for the last time if it was brought back; whoever may see it.
+
+        A share of a foreach is no instance to the outside, and has its row beside the event logs.
+        """
+        store, names = self._engine.store, self._engine.names
+        page = await store.search(names.instances, finished_instance_body(instance_id))
+        if not page.hits:
+            page = await store.search(names.events, finished_share_body(instance_id))
         return _final_decoder.decode(page.hits[0].source) if page.hits else None
 
     async def _finished(self, instance_id: str) -> Stored | None:

@@ -75,6 +75,8 @@ class Children:
             assert type(effect) is ChildSteered
             intent = Intent(effect.child, effect.how, effect.reason[:_REASON_CHARACTERS])
         parent.put_intent(intent)
+        # It may have ended before, and have been brought back.
+        parent.childless = False
         if intent.how == "begin" and intent.count and intent.number == 0:
             side = birth.outer_side(self._lane, parent, intent.path)
             if side is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
-from leasehold.core.es.finished import finished_body, finished_instance_body
+from leasehold.core.es.finished import finished_body, finished_instance_body, finished_share_body
 from leasehold.core.es.held_instances import held_body
 from leasehold.core.es.lane_count import lane_count_body
 from leasehold.core.es.ready_lines import ready_lines_body
@@ -96,6 +96,10 @@ def test_finished_ids_leave_room_for_an_id_that_stands_in_two_indices() -> None:
         "size": 4,
         "track_total_hits": False,
     }
+
+
+def test_a_finished_share_is_read_by_its_id() -> None:
+    assert finished_share_body("a") == {"query": {"ids": {"values": ["a"]}}, "size": 1, "track_total_hits": False}
 
 
 def test_a_finished_instance_is_read_as_it_ended_last() -> None:
