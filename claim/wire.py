@@ -243,8 +243,23 @@ class RetryBody(Struct, frozen=True, omit_defaults=True):
     reason: Reason | None = None
 
 
+class PartsView(Struct, frozen=True, omit_defaults=True):
+    """The items of a foreach, by how far they are."""
+
+    total: int
+    ended: int = 0
+    failed: int = 0
+
+
 class StepView(Struct, frozen=True, omit_defaults=True):
-    """A step of an instance. `step_id` and `lease_expires_at_ms` stand only while an executor holds a lease."""
+    """A step of an instance.
+
+    `kind` says what a step does that no executor runs: `foreach`, `parallel`, `switch`, `while`, `workflow`, `wait`,
+    `wait_for_signal`, `set`, `remember`, `fail` or `succeed`. `handled`: it has failed, and the instance goes on as
+    its `on_failure` says. `undone`: how its compensation ended (`succeeded`, `failed`, `skipped`). `chosen` is the case
+    of a switch, `iteration` that of a while which is under way (from 0), `parts` are the items of a foreach,
+    `children` the child instances under way, `signal` what it waits for.
+    """
 
     name: str
     run_path: str
@@ -261,10 +276,33 @@ class StepView(Struct, frozen=True, omit_defaults=True):
     progress: float | None = None
     message: str | None = None
     approval: ApprovalView | None = None
+    kind: str | None = None
+    handled: bool = False
+    undone: str | None = None
+    chosen: str | None = None
+    iteration: int | None = None
+    parts: PartsView | None = None
+    children: list[str] = field(default_factory=list)
+    signal: str | None = None
+
+
+class KeptSignal(Struct, frozen=True, omit_defaults=True):
+    """A signal that came before anything waited for it."""
+
+    name: str
+    at_ms: int
+    by: str
+    payload: Any = None
 
 
 class InstanceView(Struct, frozen=True, omit_defaults=True):
-    """An instance as the store holds it: live, or finished and read from history."""
+    """An instance as the store holds it: live, or finished and read from history.
+
+    `ending`: what it will be once its compensations and its `on_failure` or `on_cancel` steps are done; `undone` says
+    how the compensations went. `kept_signals` wait for a step that waits for them, `signals` holds the last payload of
+    each name. `queued`: it waits for a slot of its concurrency group. `redrives`: how often it was brought back after
+    an end. A child instance names its parent and the step there.
+    """
 
     instance_id: str
     workflow: str
@@ -284,6 +322,53 @@ class InstanceView(Struct, frozen=True, omit_defaults=True):
     started_by: str | None = None
     correlation_id: str | None = None
     traceparent: str | None = None
+    ending: str | None = None
+    undone: str | None = None
+    paused_by: str | None = None
+    vars: dict[str, Any] = field(default_factory=dict)
+    signals: dict[str, Any] = field(default_factory=dict)
+    kept_signals: list[KeptSignal] = field(default_factory=list)
+    queued: bool = False
+    redrives: int = 0
+    attempts: int = 0
+    parent_id: str | None = None
+    parent_step: str | None = None
+
+
+class FailedInstance(Struct, frozen=True, omit_defaults=True):
+    """An instance that ended `failed`. `redrives`: how often it had been brought back before."""
+
+    instance_id: str
+    workflow: str
+    version: int
+    tenant: str
+    space: str
+    created_at_ms: int
+    failed_at_ms: int
+    error: ErrorInfo | None = None
+    labels: list[str] = field(default_factory=list)
+    started_by: str | None = None
+    redrives: int = 0
+
+
+class FailedList(Struct, frozen=True, omit_defaults=True):
+    """One page, newest first. `next`: what to ask `after` for the next page; absent on the last."""
+
+    instances: list[FailedInstance]
+    next: str | None = None
+
+
+class RetryResult(Struct, frozen=True, omit_defaults=True):
+    """One instance of `_failed/_retry`. `code`: what its own `_retry` would have answered."""
+
+    instance_id: str
+    code: int
+    status: str | None = None
+    problem: Problem | None = None
+
+
+class RetryResults(Struct, frozen=True):
+    results: list[RetryResult]
 
 
 class DefinitionView(Struct, frozen=True, omit_defaults=True):

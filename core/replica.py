@@ -18,9 +18,11 @@ from ..claim.wire import (
     DefinitionStored,
     DefinitionView,
     FailBody,
+    FailedList,
     HeartbeatAnswer,
     HeartbeatBody,
     InstanceView,
+    RetryResult,
     StartAnswer,
     StartBody,
     StartItem,
@@ -35,6 +37,7 @@ from .engine import Engine
 from .es import connect
 from .metrics import Metrics
 from .operations.claims import Claims
+from .operations.dead_letters import DeadLetters, Filter
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
 from .operations.reads import Reads
@@ -42,7 +45,7 @@ from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
 from .operations.versions import Versions
-from .orders import AnyOrder, Cancel, Decide, Terminate
+from .orders import AnyOrder, Cancel, Decide, Retry, Terminate
 from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
 from .ports import Clock, Store
 from .principal import Principal
@@ -73,6 +76,7 @@ class Replica:
         self._claims = Claims(engine, peers)
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
+        self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
         self._for_peers = PeerService(engine, self._reads, self._claims)
@@ -219,6 +223,20 @@ class Replica:
         Raises: NotFound; Conflict when it does not apply to the instance as it is; InvalidRequest; PayloadTooLarge.
         """
         return await self._steering.steer(principal, instance_id, order)
+
+    async def failed(self, principal: Principal, which: Filter, *, after: str | None, size: int) -> FailedList:
+        """A page of the dead letters that the principal may see, newest first. Raises: InvalidRequest."""
+        return await self._dead_letters.page(principal, which, after=after, size=size)
+
+    async def retry_failed(
+        self, principal: Principal, which: Filter, *, at_most: int, order: Retry
+    ) -> list[RetryResult]:
+        """Bring the newest of these dead letters back; each has its own result."""
+        return await self._dead_letters.retry(principal, which, at_most=at_most, order=order)
+
+    def now_ms(self) -> int:
+        """Wall time, by this replica's clock."""
+        return self._engine.clock.now_ms()
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

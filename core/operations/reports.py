@@ -6,6 +6,7 @@ import asyncio
 
 from ...claim.wire import (
     Acknowledged,
+    Call,
     CompleteBody,
     ErrorInfo,
     FailBody,
@@ -165,23 +166,27 @@ class Reports:
         slot: int,
     ) -> None:
         if not _holds(resident.instance, name):
-            ticket.settle(slot, _told_to_stop(resident.instance, step_id, name))
+            ticket.settle(slot, _told_to_stop(resident.instance, step_id, name, resident))
             return
         if not lane.trusted:
             raise Unavailable(f"lane {lane.name} may have another owner by now")
         answer = HeartbeatAnswer(lane.renew(resident, name.path))
         if body.progress is not None or body.message is not None:
             resident.report_progress(name.path, body.progress, body.message)
-        if body.checkpoint is None and body.usage is None:
+        if body.checkpoint is None and body.usage is None and not body.calls:
             ticket.settle(slot, answer)
             return
         self._check_size("checkpoint", body.checkpoint)
-        event = Heartbeat(self._engine.clock.now_ms(), name.path, name.token, body.checkpoint, body.usage)
+        if body.calls:
+            self._check_calls(resident, body.calls)
+        event = Heartbeat(
+            self._engine.clock.now_ms(), name.path, name.token, body.checkpoint, body.usage, tuple(body.calls)
+        )
         refused = lane.apply(resident, event)
         if refused is not None:
             raise _lease_lost(step_id, name, refused)
         if not _holds(resident.instance, name):
-            answer = _told_to_stop(resident.instance, step_id, name)
+            answer = _told_to_stop(resident.instance, step_id, name, resident)
         lane.answer(resident, ticket, slot, answer)
 
     async def _ended(self, principal: Principal, step_id: str, body: Body) -> Acknowledged | HeartbeatAnswer:
@@ -196,6 +201,16 @@ class Reports:
         if isinstance(body, CompleteBody) and state.status is StepStatus.SUCCEEDED and state.token == name.token:
             return Acknowledged(step_id, state.status.value)
         raise _stale(step_id, name, state)
+
+    def _check_calls(self, resident: Resident, calls: list[Call]) -> None:
+        """Lots on their way to history stand in the instance's document, which has to have room for them."""
+        size = len(self._check_size("calls", calls))
+        waiting = sum(len(one.encoded) for one in resident.outbox.values() if one.entry.kind == "calls")
+        if waiting and waiting + size > self._engine.settings.limits.payload_max_bytes:
+            raise Unavailable(
+                f"{waiting} bytes of calls are on their way to history: report these again, they were not taken; the"
+                " lease is renewed"
+            )
 
     def _check_size(self, what: str, value: object) -> bytes:
         encoded = codec.encode_json(value)
@@ -217,14 +232,31 @@ def _holds(instance: Instance, name: LeaseName) -> bool:
     return state is not None and state.status is StepStatus.CLAIMED and state.token == name.token
 
 
-def _told_to_stop(instance: Instance, step_id: str, name: LeaseName) -> HeartbeatAnswer:
+def _told_to_stop(
+    instance: Instance, step_id: str, name: LeaseName, resident: Resident | None = None
+) -> HeartbeatAnswer:
     """The holder of an ended lease is told to stop where its instance or step was ended; else it has lost its lease."""
     state = instance.steps.get(name.path)
-    if state is None:
+    stopped = None if resident is None or resident.stopped is None else resident.stopped.get(name.path)
+    if state is None and stopped is None:
         raise NotFound("step", step_id)
-    if state.status in (StepStatus.CANCELLED, StepStatus.FAILED) and name.token <= instance.tokens:
-        return HeartbeatAnswer(0, cancel=True, reason=f"the instance is {instance.status}, the step {state.status}")
+    if stopped is not None and stopped[0] == name.token and (state is None or state.status in _STOPPED):
+        return HeartbeatAnswer(0, cancel=True, reason=stopped[1])
+    assert state is not None
+    if state.status in _STOPPED and name.token <= instance.tokens:
+        return HeartbeatAnswer(0, cancel=True, reason=_why_stopped(instance, state))
     raise _stale(step_id, name, state)
+
+
+# A step that its holder is to stop working on, rather than one that somebody else works on.
+_STOPPED = frozenset({StepStatus.CANCELLED, StepStatus.FAILED, StepStatus.SKIPPED})
+
+
+def _why_stopped(instance: Instance, state: StepState) -> str:
+    """As the instance remembers it: the step's own error, or what has ended the instance (a budget, a person)."""
+    error = state.error or instance.error
+    what = f"the instance is {instance.status}, the step {state.status}"
+    return what if error is None else f"{what}: {error.type}: {error.message}"
 
 
 def _stale(step_id: str, name: LeaseName, state: StepState) -> LeaseLost:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...claim.wire import InstanceView
 from ..engine import Engine
-from ..errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner
+from ..errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner, QuotaExceeded
 from ..lanes.lane import Lane
 from ..lanes.memory.resident import Resident
 from ..lanes.tickets import Ticket
@@ -120,4 +120,6 @@ def refusal(instance: Instance, refused: Refused) -> LeaseholdError:
         return Forbidden(refused.detail)
     if refused.reason == "unknown_step":
         return NotFound("step", instance.id, refused.detail)
+    if refused.reason == "full":
+        return QuotaExceeded(refused.detail, "signals")
     return Conflict(refused.detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from leasehold.core.errors import StoreRejected
 from leasehold.core.es.lines import create_line, delete_line, index_line
@@ -157,7 +158,9 @@ async def test_versions_come_when_asked_for_and_sources_unless_declined(store: S
     query = {"ids": {"values": ["c"]}}
     (bare,) = (await store.search(filled, {"query": query, "_source": False})).hits
     (full,) = (await store.search(filled, {"query": query, "seq_no_primary_term": True})).hits
+    (part,) = (await store.search(filled, {"query": query, "_source": ["flag", "count", "none"]})).hits
 
+    assert msgspec.json.decode(part.source) == {"count": 2, "flag": False}
     assert (bare.source, bare.version, bare.index) == (b"", None, filled)
     assert (full.source, full.version) == (DOCUMENTS["c"], Version(2, 1))
 

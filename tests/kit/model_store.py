@@ -209,14 +209,14 @@ class ModelStore:
             aggregations = None if asked is None else msgspec.json.encode(aggregate(asked, body, visible))
         except Refused as error:
             raise StoreRejected(str(error), 400, error.error_type) from error
-        with_source = _flag(body, "_source")
+        source = _sources(body.get("_source", True))
         with_version = body.get("seq_no_primary_term", False)
         return SearchPage(
             [
                 StoredDocument(
                     hit.index,
                     hit.document.id,
-                    hit.document.source if with_source else b"",
+                    source(hit.document.source),
                     hit.document.at if with_version else None,
                     hit.sort,
                 )
@@ -243,6 +243,20 @@ def _flag(body: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise ModelDoesNotKnow(f"{name}: {value!r}")
     return value
+
+
+def _sources(asked: Any) -> Callable[[bytes], bytes]:
+    """What is sent of a source: all, nothing, or the named fields of its first level."""
+    if isinstance(asked, bool):
+        return (lambda source: source) if asked else (lambda _source: b"")
+    if not isinstance(asked, list) or any("." in name or "*" in name for name in asked):
+        raise ModelDoesNotKnow(f"_source: {asked!r}")
+    names = set(asked)
+
+    def named(source: bytes) -> bytes:
+        return msgspec.json.encode({key: value for key, value in msgspec.json.decode(source).items() if key in names})
+
+    return named
 
 
 def _milliseconds(text: str | None) -> int | None:

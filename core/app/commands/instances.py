@@ -8,9 +8,20 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ....claim.wire import DecisionBody, InstanceView, ReasonBody, SignalBody, StartAnswer, StartBody
+from ....claim.wire import (
+    DecisionBody,
+    FailedList,
+    InstanceView,
+    ReasonBody,
+    RetryBody,
+    RetryResults,
+    SignalBody,
+    StartAnswer,
+    StartBody,
+)
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 
@@ -19,6 +30,10 @@ app = typer.Typer(help="Start instances, look at them, and decide about them.", 
 InstanceArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
 CommentOption = Annotated[str | None, typer.Option(help="Kept with the decision.")]
 StepOption = Annotated[str | None, typer.Option(help="Which step, where several wait for a decision.")]
+WorkflowOption = Annotated[str | None, typer.Option(help="Of this workflow only.")]
+SinceOption = Annotated[str | None, typer.Option(help="That failed no longer ago than this, such as 1h.")]
+ErrorTypeOption = Annotated[str | None, typer.Option("--error-type", help="That failed with this error type.")]
+LabelOption = Annotated[str | None, typer.Option(metavar="K=V", help="That have this label.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Kept with the instance.")]
 
 
@@ -173,6 +188,94 @@ def signal(
     path = f"/_workflows/_instances/{segment(instance_id)}/_signal/{segment(name)}"
     view = Remote(server, tenant, space).ask("POST", path, InstanceView, body=msgspec.json.encode(body))
     _show(view, as_json)
+
+
+@app.command()
+def failed(
+    workflow: WorkflowOption = None,
+    since: SinceOption = None,
+    error_type: ErrorTypeOption = None,
+    label: LabelOption = None,
+    size: Annotated[int, typer.Option(help="How many at most.")] = 100,
+    after: Annotated[str | None, typer.Option(help="What the page before named as the next.")] = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the instances that ended failed and were not brought back since, newest first."""
+    query = {**_which(workflow, since, error_type, label), "size": str(size)}
+    if after is not None:
+        query["after"] = after
+    answer = Remote(server, tenant, space).ask("GET", "/_workflows/_failed", FailedList, query=query)
+    if as_json:
+        typer.echo(printed(answer))
+        return
+    table = Table("instance", "workflow", "failed", "error")
+    for one in answer.instances:
+        why = "" if one.error is None else f"{one.error.type}: {one.error.message}"
+        table.add_row(one.instance_id, f"{one.workflow} version {one.version}", _time(one.failed_at_ms), escape(why))
+    Console().print(table)
+    if answer.next is not None:
+        typer.echo(f"there are more: --after {answer.next}")
+
+
+@app.command()
+def retry(
+    instance_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The instance's id.")] = None,
+    all_failed: Annotated[
+        bool, typer.Option("--failed", help="Those that ended failed, by the options below, in place of one.")
+    ] = False,
+    workflow: WorkflowOption = None,
+    since: SinceOption = None,
+    error_type: ErrorTypeOption = None,
+    label: LabelOption = None,
+    at_most: Annotated[int, typer.Option("--max", help="With --failed: how many at most, the newest first.")] = 100,
+    step: Annotated[str | None, typer.Option(help="This step and what follows it, by its run path.")] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Everything, from the first steps on.")] = False,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="K=V", help="A changed input; V is read as JSON, else as text."),
+    ] = None,
+    reason: ReasonOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the failed steps of an instance again; one that has ended is brought back under its own id."""
+    params = {name: _json_or_text(value) for name, value in _pairs("--param", param).items()} or None
+    remote = Remote(server, tenant, space)
+    which = _which(workflow, since, error_type, label)
+    if all_failed and instance_id is None and step is None:
+        body = {**which, "max": at_most, "from_start": from_start, "params": params, "reason": reason}
+        answer = remote.ask("POST", "/_workflows/_failed/_retry", RetryResults, body=msgspec.json.encode(body))
+        _show_results(answer, as_json)
+    elif instance_id is not None and not all_failed and not which:
+        order = RetryBody(step=step, from_start=from_start, params=params, reason=reason)
+        path = f"/_workflows/_instances/{segment(instance_id)}/_retry"
+        _show(remote.ask("POST", path, InstanceView, body=msgspec.json.encode(order)), as_json)
+    else:
+        raise CommandFailed(
+            "name one instance (and a --step if you like), or many: --failed with --workflow, --since, --error-type"
+            " or --label"
+        )
+
+
+def _which(workflow: str | None, since: str | None, error_type: str | None, label: str | None) -> dict[str, str]:
+    given = {"workflow": workflow, "since": since, "error_type": error_type, "label": label}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _show_results(answer: RetryResults, as_json: bool) -> None:
+    if as_json:
+        typer.echo(printed(answer))
+    else:
+        for result in answer.results:
+            typer.echo(f"{result.instance_id}  {result.problem.detail if result.problem else result.status}")
+    refused = sum(result.problem is not None for result in answer.results)
+    if refused:
+        raise CommandFailed(f"{refused} of {len(answer.results)} instances were not brought back")
 
 
 def _decide(

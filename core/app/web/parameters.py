@@ -22,10 +22,14 @@ from .router import decoded
 
 P = TypeVar("P", bound=Struct)
 
+DURATION_PATTERN = (
+    r"^([0-9]{1,12}(ms|s|m|h|d)|P(?=[0-9T])([0-9]{1,9}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}S)?)?)$"
+)
+
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^([0-9]{1,12}(ms|s|m|h|d)|P(?=[0-9T])([0-9]{1,9}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}S)?)?)$",
+        pattern=DURATION_PATTERN,
         extra_json_schema={"x-allowed": "a duration such as 500ms, 30s, 5m, 4h, 7d or PT30S", "examples": ["30s"]},
     ),
 ]

@@ -17,11 +17,13 @@ from ....claim.wire import (
     DefinitionStored,
     DefinitionView,
     FailBody,
+    FailedList,
     HeartbeatAnswer,
     HeartbeatBody,
     InstanceView,
     ReasonBody,
     RetryBody,
+    RetryResults,
     SignalBody,
     StartAnswer,
     StartBody,
@@ -32,7 +34,7 @@ from ....claim.wire import (
 )
 from ...catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
-from . import on_definitions, on_instances, on_server, on_steps, on_versions
+from . import on_definitions, on_failed, on_instances, on_server, on_steps, on_versions
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
 
@@ -235,6 +237,17 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/_workflows/_instances/{id}/_terminate", "terminate", "instances",
         "End an instance at once, without compensation.",
         on_instances.terminate, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "GET", "/_workflows/_failed", "list_failed", "instances",
+        "List the instances that ended `failed` and were not brought back since, newest first.",
+        on_failed.failed, (_json(200, "One page.", FailedList),), (403, 422), on_failed.FailedParameters,
+    ),
+    Route(
+        "POST", "/_workflows/_failed/_retry", "retry_failed", "instances",
+        "Bring back instances that ended `failed`, the newest first.",
+        on_failed.retry_failed, (_json(200, "One result an instance.", RetryResults),), (403, 422),
+        NoParameters, on_failed.FailedRetryBody,
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
