@@ -51,6 +51,7 @@ def play(
     workflows: Iterable[Source] = (),
     trigger: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
+    memory: Mapping[str, Any] | None = None,
     tenant: str = "default",
     space: str = "default",
     start: str = START,
@@ -62,6 +63,7 @@ def play(
     `definition` is a definition, a plan, the path of a YAML file, or YAML text of more than one line; of several
     definitions in one text the first is run. `executors` has the stub of each capability, `steps` those of single
     steps by their static path, which come first. `workflows` are the definitions that sub-workflow steps may name.
+    `memory` is what the run before is to have left; `remembered` of a run is what the next one sees.
     `seed` decides on all chance: the same test gives the same run. `limit` bounds the events of the run.
     Raises: DefinitionError; InputsError for params that the definition refuses; PlayError.
     """
@@ -79,6 +81,7 @@ def play(
         trigger=dict(trigger or {}),
         at_ms=at_ms,
         labels=labels,
+        memory=None if memory is None else dict(memory),
         started_by=BY,
     )
     run = Run(world, world.begin(instance, played.plan))
@@ -123,6 +126,11 @@ class Run:
         return self._life.instance.vars
 
     @property
+    def remembered(self) -> Mapping[str, Any]:
+        """What `remember` steps have left for the next run."""
+        return self._life.instance.remembered
+
+    @property
     def now_ms(self) -> int:
         """Virtual time, in milliseconds since the epoch."""
         return self._world.now_ms
@@ -149,6 +157,17 @@ class Run:
     def step(self, path: str) -> StepState:
         """The step at a run path, such as `each-host[3].scan`. Raises: Unknown."""
         return self.steps[path]
+
+    def child(self, path: str) -> Run:
+        """The run of a sub-workflow step, the last one where it was tried again. Raises: Unknown."""
+        found = [
+            life
+            for life in self._world.lives.values()
+            if life.instance.parent_path == path and life.instance.items is None and self._is_above(life)
+        ]
+        if not found:
+            raise Unknown(f"no sub-workflow of step {path!r} has begun")
+        return Run(self._world, found[-1])
 
     def attempts(self, path: str | None = None) -> list[Attempt]:
         """The attempts that have ended, in the order in which they did: of one step, or of all."""
@@ -262,6 +281,11 @@ class Run:
         if refused is not None:
             raise NotApplied(refused.reason, refused.detail)
         self.advance()
+
+    def _is_above(self, life: Life) -> bool:
+        """Whether the child is this run's own, or that of one of its items."""
+        parent = self._world.lives.get(life.instance.parent_id or "")
+        return parent is not None and self._life.instance.id in (parent.instance.id, parent.instance.of)
 
     def _part_with(self, path: str) -> Life:
         life = self._life

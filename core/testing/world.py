@@ -9,6 +9,7 @@ from typing import Any
 from ...definitions.plan import Plan
 from ..ids import new_instance_id
 from ..machine import (
+    FINAL_INSTANCE,
     AnyEvent,
     AttemptEnded,
     Claimed,
@@ -25,9 +26,10 @@ from ..machine import (
     next_wake_ms,
     render_input,
 )
-from ..machine.events import CallsMade, Effect
+from ..machine.events import CallsMade, ChildSteered, ChildWanted, Effect
 from .agenda import Agenda
 from .attempts import Work
+from .children import begin_child, report_end, report_usage, steer_child
 from .errors import Endless
 from .lives import Book, Life
 from .sources import Library
@@ -96,6 +98,8 @@ class World:
         if before.status is InstanceStatus.PAUSED:
             self.offer_all(life)
         self._wake(life)
+        if life.instance.parent_id in self.lives:
+            self._tell_parent(life, before)
         return None
 
     def offer_all(self, life: Life) -> None:
@@ -126,6 +130,19 @@ class World:
             life.inputs.pop(record.path, None)
         elif isinstance(effect, CallsMade):
             life.book.called.setdefault((effect.path, effect.attempt), []).extend(effect.calls)
+        elif isinstance(effect, ChildWanted):
+            self.agenda.soon(lambda: begin_child(self, life, effect))
+        elif isinstance(effect, ChildSteered):
+            self.agenda.soon(lambda: steer_child(self, life, effect))
+
+    def _tell_parent(self, life: Life, before: Instance) -> None:
+        """Of the end, and of usage where somebody above has a budget."""
+        now = life.instance
+        if life.ended:
+            if before.status not in FINAL_INSTANCE:
+                self.agenda.soon(lambda: report_end(self, life))
+        elif now.watched and (now.usage, now.attempts) != (before.usage, before.attempts):
+            self.agenda.soon(lambda: report_usage(self, life))
 
     def _offer(self, life: Life, path: str) -> None:
         if path not in life.offered:
