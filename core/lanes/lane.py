@@ -41,7 +41,7 @@ from ..machine.events import (
     StepReady,
     TimerFired,
 )
-from ..machine.state import Instance, SideValue, StepStatus
+from ..machine.state import Instance, InstanceStatus, SideValue, StepStatus
 from ..ports import StoredDocument
 from . import codec
 from .children.keeping import Children
@@ -204,8 +204,9 @@ class Lane:
     def install(self, resident: Resident) -> None:
         """Rebuild what memory holds beside an instance that was read from its document: queue, leases, timers."""
         instance = resident.instance
+        paused = instance.status is InstanceStatus.PAUSED
         for path, step in instance.steps.items():
-            if step.status is StepStatus.READY and path not in resident.ready:
+            if step.status is StepStatus.READY and path not in resident.ready and not paused:
                 self._offer(resident, path, step.ready_at_ms)
             elif step.status is StepStatus.CLAIMED and path not in resident.leases:
                 self._lease(resident, path, step.lease_ttl_ms)

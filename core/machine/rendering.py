@@ -21,9 +21,9 @@ def context_now(
     turn: Turn, path: str, step: StepPlan, now_ms: int | None = None, seen: dict[str, Any] | None = None
 ) -> Context:
     """What a step's templates see in this turn, at its time or at `now_ms`."""
-    instance = turn.instance
-    if instance.error is not turn.error:
-        instance = replace(instance, error=turn.error)
+    instance, inputs = turn.instance, turn.get("inputs")
+    if instance.error is not turn.error or instance.inputs is not inputs:
+        instance = replace(instance, error=turn.error, inputs=inputs)
     return Context(instance, turn.plan, turn.steps, step, path, turn.at_ms if now_ms is None else now_ms, seen)
 
 
