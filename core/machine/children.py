@@ -71,7 +71,7 @@ def foreach_outer(instance: Instance, plan: Plan, path: str) -> dict[str, Any]:
     step = plan.step(path)
     flow = step.flow
     assert isinstance(flow, Foreach)
-    visible, outside = scopes(step, path)
+    visible, outside = scopes(plan, step, path)
     beyond = plain(instance.outer)["steps"] if outside and instance.outer is not None else {}
     facts = {}
     for name in sorted(flow.outer):
@@ -159,7 +159,7 @@ def _undo_list(instance: Instance, plan: Plan) -> list[Any]:
     if not plan.compensates:
         return []
     return [
-        [undo.path, undo.at_ms, undo.order, undo.input if undo.left_by else _undo_input(instance, plan, undo.path)]
+        [undo.path, undo.at_ms, undo.input if undo.left_by else _undo_input(instance, plan, undo.path)]
         for undo in left_to_undo(plan, instance.steps)
     ]
 

@@ -44,7 +44,7 @@ def step_context(instance: Instance, plan: Plan, path: str, state: StepState) ->
     return Context(instance, plan, instance.steps, plan.step(path), path, state.activated_at_ms, state.seen)
 
 
-def scopes(step: StepPlan, path: str) -> tuple[list[Scope], bool]:
+def scopes(plan: Plan, step: StepPlan, path: str) -> tuple[list[Scope], bool]:
     """Which steps the templates of the step at a run path see, nearest first; and whether the way outward has led to
     the foreach whose share an instance may be, beyond which it has no states."""
     found: list[Scope] = []
@@ -53,6 +53,8 @@ def scopes(step: StepPlan, path: str) -> tuple[list[Scope], bool]:
         prefix = path[: len(path) - len(current.name)]
         found.append((prefix, current.ancestors))
         block, current = current.block, current.outer
+        if block is not None and block.role in ("on_failure", "on_cancel"):
+            found.append(("", frozenset(plan.main.names)))
         if block is None or current is None:
             break
         if block.role == "item":
@@ -132,7 +134,7 @@ class Context(Mapping[str, Any]):
     def _steps(self) -> Any:
         if self._step is None:
             return VisibleSteps(self._plan, self._states, [("", frozenset(self._plan.main.names))])
-        visible, outside = scopes(self._step, self._path)
+        visible, outside = scopes(self._plan, self._step, self._path)
         more = plain(self._instance.outer)["steps"] if outside and self._instance.outer is not None else None
         return VisibleSteps(self._plan, self._states, visible, more)
 

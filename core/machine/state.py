@@ -150,10 +150,11 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
 
     `flow` is for steps that have steps or children of their own. `parts` of a foreach maps the numbers of children that
     have ended to what they left: `{"results": [...], "failures": [[index, type, message]], "undo": [[run path, time of
-    completion, order, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw
+    completion, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw
     at its activation of what may change since: `vars` and `signals`, as far as its templates speak of them. `handled`:
     the step has failed, and the instance goes on as `on_failure` says. `undone`: how its compensation ended.
-    `finished_order` orders the steps that can be undone: how many of the instance's attempts had ended then.
+    `finished_order` orders the steps that can be undone: how many of the instance's attempts had ended when the step
+    was done, or before it began for a foreach.
     """
 
     status: StepStatus = StepStatus.PENDING

@@ -14,11 +14,15 @@ SUFFIX = ".compensate"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Undo:
-    """One step that can be undone. `left_by`: the foreach whose share it was done in, empty for one of this instance,
-    whose compensation's `input` is known then."""
+    """One step that can be undone. `left_by`: the foreach whose share it was done in, empty for one of this instance;
+    the `input` of its compensation is known then.
+
+    They are ordered by when they were done; within a millisecond by how many attempts had ended before them, those of a
+    foreach before it began, and its shares one after the other.
+    """
 
     at_ms: int
-    order: int
+    order: tuple[int, int, int]
     path: str
     left_by: str = ""
     input: Any = field(default=None, compare=False)
@@ -38,15 +42,15 @@ def left_to_undo(plan: Plan, states: Mapping[str, StepState]) -> list[Undo]:
         if state.status is not StepStatus.SUCCEEDED or state.undone or is_undo(path):
             continue
         if plan.step(path).compensation is not None:
-            found.append(Undo(state.finished_at_ms, state.finished_order, path))
+            found.append(Undo(state.finished_at_ms, (state.finished_order, -1, 0), path))
     return sorted(found)
 
 
 def _left(path: str, state: StepState) -> list[Undo]:
     """What the shares of a foreach left to be undone, in the order in which it is: the last done first."""
     left = [
-        Undo(at_ms, order, inner, path, input)
+        Undo(at_ms, (state.finished_order, number, position), inner, path, input)
         for number in state.parts
-        for inner, at_ms, order, input in plain(state.parts[number])["undo"]
+        for position, (inner, at_ms, input) in enumerate(plain(state.parts[number])["undo"])
     ]
     return sorted(left, reverse=True)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo, Usage
 from ....definitions.plan import Foreach, StepPlan, SubWorkflow
+from ....definitions.words import kind
 from ..budgets import NOTHING, grow, overspent
 from ..children import CHILD_ITEMS, child_id, shares_at_once
 from ..events import ChildEnded, ChildRefused, ChildReported, ChildWanted, Refused
@@ -29,9 +30,10 @@ def begin_foreach(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None
     items = render_now(turn, path, step, flow.items)
     if not isinstance(items, list):
         open_step(turn, path, step, **changes)
-        fail(turn, path, ErrorInfo("foreach", f"`foreach` gave {type(items).__name__}; it takes a list"))
+        fail(turn, path, ErrorInfo("foreach", f"`foreach` gave {kind(items)}; it takes a list"))
         return
-    open_step(turn, path, step, Progress(count=len(items)), **changes)
+    order = turn.attempts if turn.plan.compensates else 0
+    open_step(turn, path, step, Progress(count=len(items)), finished_order=order, **changes)
     if items:
         _share_out(turn, path, flow)
     else:

@@ -32,14 +32,14 @@ def open_step(turn: Turn, path: str, step: StepPlan, flow: Progress | None = Non
 
 def succeed(turn: Turn, path: str, result: Any = None, **changes: Any) -> None:
     """The step is done."""
-    order = turn.attempts if turn.step(path).compensation is not None else 0
+    if turn.step(path).compensation is not None:
+        changes["finished_order"] = turn.attempts
     turn.move(
         path,
         DONE,
         result=result,
         result_ref=result.ref if type(result) is SideValue else None,
         finished_at_ms=turn.at_ms,
-        finished_order=order,
         wake_at_ms=0,
         error=None,
         **changes,

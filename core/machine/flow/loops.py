@@ -50,7 +50,7 @@ def iterate(turn: Turn, path: str, step: StepPlan) -> None:
 
 def _context(turn: Turn, path: str, step: StepPlan, flow: While, last: int) -> Any:
     """The condition sees the body's steps of the last iteration before those outside."""
-    visible, outside = scopes(step, path)
+    visible, outside = scopes(turn.plan, step, path)
     names = frozenset(flow.body.names)
     inner = (f"{path}[{last}].", names)
     visible = [inner, *visible] if last >= 0 else [*visible, inner]
