@@ -7,7 +7,7 @@ gathers (`starts`, `claims`, `reports`, `reads`), which find the lane of an inst
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from random import Random
 
@@ -20,6 +20,7 @@ from .change_feed import Change, Feeds, Watch
 from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
 from .lanes import codec
+from .lanes.groups.places import Places
 from .lanes.history import History
 from .lanes.lane import Lane, set_aside_event
 from .lanes.memory.loading import resident_of, revoke_unanswered, with_sides
@@ -33,6 +34,7 @@ from .lanes.ownership.handover import answer_all, tell, within
 from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
 from .lanes.placement import Placement
+from .lanes.remembering import MemoryName, Recalled, Remembering
 from .metrics import Metrics
 from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument
@@ -75,6 +77,7 @@ class Engine:
         self.history = History(
             store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
         )
+        self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
         self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
         self.history.on_ended = self._canaries.ended
         self.parts = Parts(
@@ -89,6 +92,7 @@ class Engine:
             queue=self.queue,
             budget=Budget(settings.windows.line_max_steps, settings.windows.max_steps),
             history=self.history,
+            places=self.places,
         )
         self.control = Control(
             store=store,
@@ -205,8 +209,10 @@ class Engine:
         if lane is not None and lane.open:
             return lane
         name = lane_of(instance_id)
-        if name is None:
-            return None
+        return None if name is None else self.lane_named(name)
+
+    def lane_named(self, name: str) -> Lane | None:
+        """The open lane of that name; None where there is none of that name. Raises: NotOwner."""
         lane = self.lanes.get(name)
         if lane is None or not lane.open:
             lease = self.control.lease(name)
@@ -214,6 +220,19 @@ class Engine:
                 return None
             raise NotOwner(name, lease.address if self._elsewhere(lease) else None)
         return lane
+
+    def lane_removed(self, name: str) -> bool:
+        """Whether there was a lane of that name once, and is none now."""
+        return self.control.registry.was_removed(name)
+
+    async def recall(self, name: MemoryName) -> Recalled:
+        """What a run that starts now is given as `memory`. Raises: StoreError."""
+        return await Remembering(self.store, self.names.keys).recall(name)
+
+    @property
+    def active_lanes(self) -> Collection[str]:
+        """The lanes that take new instances."""
+        return self.control.active
 
     def other_addresses(self) -> list[str]:
         """Where the other replicas that own lanes answer."""

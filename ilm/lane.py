@@ -27,6 +27,10 @@ FIELDS: Mapping = {
     # The instance's next timer; absent when there is none.
     "wake_at_ms": long(),
     "parent_id": keyword(),
+    # The instance's concurrency group; absent for one without.
+    "group": keyword(),
+    # True while the instance waits for a slot of its group. Absent otherwise.
+    "queued": boolean(doc_values=False),
     "correlation_id": keyword(),
     # `key=value`, for each entry of `labels`.
     "label_pairs": keyword(),

@@ -40,7 +40,7 @@ TENANTS: Mapping = {
 }
 
 KEYS: Mapping = {
-    # `key` (an idempotency key) or `group` (the lane of a concurrency group).
+    # `start` (an idempotency key), `group` (the lane of a concurrency group) or `memory` (what runs remembered).
     "kind": keyword(),
     "tenant": keyword(),
     "lane": keyword(),

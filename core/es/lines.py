@@ -40,6 +40,15 @@ def put_line(id: str) -> bytes:
     return b'{"index":{"_id":%b}}' % _json(id)
 
 
+def newest_line_in(index: str, id: str, version: int) -> bytes:
+    """Write a document under a version of one's own: 409 when what stands there has a higher one."""
+    return b'{"index":{"_index":%b,"_id":%b,"version":%d,"version_type":"external_gte"}}' % (
+        _index_json(index),
+        _json(id),
+        version,
+    )
+
+
 def delete_line(id: str, seq_no: int | None = None, primary_term: int | None = None) -> bytes:
     """Delete this very version (409 otherwise), or without one whatever stands there (404 when nothing does)."""
     if seq_no is None or primary_term is None:

@@ -22,10 +22,11 @@ class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=F
     """A history record that is produced and not yet confirmed, and the concrete index that it goes to.
 
     Of `events` `count` is the number of log entries that the part takes along, `part` its number. Of `audit` they are
-    the place of its event in the log: parts that had left, and entries since. Of `calls` `part` numbers the lot.
+    the place of its event in the log: parts that had left, and entries since. Of `calls` `part` numbers the lot. Of
+    `memory` `count` is the version of the document that is written.
     """
 
-    kind: Literal["step", "instance", "events", "audit", "calls", "share"]
+    kind: Literal["step", "instance", "events", "audit", "calls", "share", "memory"]
     index: str
     record: AttemptRecord | None = None
     part: int = 0
@@ -173,7 +174,8 @@ def outer_ref(instance_id: str, path: str, attempt: int) -> str:
 
 def side_refs(instance: Instance) -> list[str]:
     """The ids of the side documents whose values the instance works with, some of which may be its parent's."""
-    refs = [ref for ref in (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref) if ref]
+    named = (instance.inputs_ref, instance.trigger_ref, instance.outputs_ref, instance.memory_ref)
+    refs = [ref for ref in named if ref]
     if instance.outer_ref:
         refs.append(instance.outer_ref)
     if instance.items is not None and instance.items.values_ref:
@@ -219,6 +221,7 @@ def with_side_values(instance: Instance, values: Mapping[str, Any]) -> Instance:
         inputs=side(instance.inputs_ref, instance.inputs),
         trigger=side(instance.trigger_ref, instance.trigger),
         outputs=side(instance.outputs_ref, instance.outputs),
+        memory=side(instance.memory_ref, instance.memory),
         outer=side(instance.outer_ref, instance.outer),
         items=items,
         steps={path: step_with_value(path, step) for path, step in instance.steps.items()},

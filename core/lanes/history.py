@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ...ilm import IndexNames
 from ..errors import StoreError, StoreRejected
-from ..es.lines import create_line_in
+from ..es.lines import create_line_in, newest_line_in
 from ..history_rows import stripped_row
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
@@ -132,7 +132,7 @@ class History:
             if row is None:
                 batch.remove(record)
             else:
-                lines += (create_line_in(record.entry.index, record.row_id), row)
+                lines += (_line_of(record), row)
         if not batch:
             return 0
         try:
@@ -221,6 +221,10 @@ class History:
             if item.status in (200, 201, 409):
                 self._confirm(record)
                 confirmed += 1
+            elif item.status == 400 and record.entry.kind == "memory":
+                # There is nothing to strip it of, and the next run is better off with what an earlier one left.
+                log.error("history.memory_refused", memory=record.row_id, reason=item.error_reason)
+                self._confirm(record)
             elif item.status == 400 and not record.stripped:
                 log.error("history.record_refused", row=record.row_id, reason=item.error_reason)
                 record.stripped = True
@@ -251,6 +255,10 @@ class History:
         A record that goes to another index is first named there by its lane document, as every record is.
         """
         for record in records:
+            if record.entry.kind == "memory":
+                # Its index has no other to follow it.
+                self._waiting.append(record)
+                continue
             try:
                 held = await self._held(record)
                 index = await self._store.resolve_write_index(self._aliases[record.entry.kind])
@@ -287,3 +295,11 @@ class History:
         self._failures += 1
         delay_ms = min(_RETRY_MAX_MS, _RETRY_MS * 2 ** min(self._failures, 10))
         await asyncio.sleep(delay_ms * (0.5 + self._random.random() / 2) / 1_000)
+
+
+def _line_of(record: Record) -> bytes:
+    """What stands in history is never written over; of what is remembered the newest stands."""
+    entry = record.entry
+    if entry.kind == "memory":
+        return newest_line_in(entry.index, record.row_id, entry.count)
+    return create_line_in(entry.index, record.row_id)

@@ -48,12 +48,14 @@ from .children.keeping import Children
 from .children.known import is_share
 from .codec import OutboxEntry
 from .commits.committer import Committer
+from .groups.groups import Groups
 from .memory.loading import row_id_of
 from .memory.ready_queue import ReadyStep
 from .memory.residency import Residency
 from .memory.resident import Answer, Named, Pending, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
+from .remembering import MEMORY_MAX_BYTES, Remembering, leaves_memory, left_at_ms, memory_row
 from .tickets import Ticket
 
 log = structlog.get_logger(__name__)
@@ -95,6 +97,8 @@ class Lane:
         self._nap: asyncio.TimerHandle | None = None
         self._nap_until_ms = 0
         self.residency = Residency(self)
+        self.groups = Groups(self)
+        self.remembering = Remembering(parts.store, parts.names.keys)
         self.children = Children(self)
         self.windows = Windows(
             parts.queue,
@@ -212,10 +216,13 @@ class Lane:
                 self._lease(resident, path, step.lease_ttl_ms)
         self._wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
+            if any(record.entry.kind == "memory" for record in resident.outbox.values()):
+                self.remembering.left(instance)
             self._history.deliver(resident, resident.named_records())
         self.part(resident)
         self.children.loaded(resident)
         self.residency.consider(resident)
+        self.groups.saw(resident)
 
     def leave_alone(self, resident: Resident) -> None:
         """Forget an instance that has ended or can't be dealt with; its document is left as it is."""
@@ -256,6 +263,7 @@ class Lane:
         self.closed = True
         self.windows.close()
         self.residency.close()
+        self.groups.close()
         self.children.close()
         if self._nap is not None:
             self._nap.cancel()
@@ -276,10 +284,12 @@ class Lane:
             self._history.deliver(resident, named)
         self.children.acknowledged(resident, intents)
         self.residency.consider(resident)
+        self.groups.acknowledged(resident)
 
     def gone(self, resident: Resident) -> None:
         self.residency.ended(resident.id)
         self.leave_alone(resident)
+        self.groups.gone(resident)
         if resident.answers:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
             resident.answers = []
@@ -325,10 +335,22 @@ class Lane:
             kind: Literal["share", "instance"] = "share" if is_share(resident.instance) else "instance"
             entry = OutboxEntry(kind, self._history.index(kind))
             resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
+            if leaves_memory(resident.instance):
+                self._leave_memory(resident)
         elif type(effect) is CallsMade:
             self._record_calls(resident, effect)
         elif type(effect) is ChildWanted or type(effect) is ChildSteered:
             self.children.follow(resident, effect)
+
+    def _leave_memory(self, resident: Resident) -> None:
+        """The next run with the same memory key is given what this one has remembered."""
+        row = memory_row(resident.instance)
+        if len(row) > MEMORY_MAX_BYTES:
+            log.error("lane.memory_too_large", instance_id=resident.id, size_bytes=len(row), limit=MEMORY_MAX_BYTES)
+            return
+        entry = OutboxEntry("memory", self.parts.names.keys, count=left_at_ms(resident.instance))
+        resident.put_outbox(row_id_of(resident.instance, entry), entry, row)
+        self.remembering.left(resident.instance)
 
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
@@ -375,6 +397,8 @@ class Lane:
             return known.row
         if entry.kind == "instance":
             return instance_row(resident.instance, resident.log, resident.log_parts)
+        if entry.kind == "memory":
+            return memory_row(resident.instance)
         if entry.kind == "share":
             return share_row(resident.instance, resident.log, resident.log_parts)
         if entry.kind == "events":
@@ -396,6 +420,8 @@ class Lane:
             return
         if taken.entry.kind == "events":
             resident.drop_log_part(taken.entry.count)
+        elif taken.entry.kind == "memory":
+            self.remembering.delivered(resident.instance)
         if not resident.outbox:
             self.part(resident)
             self.residency.consider(resident)
@@ -425,13 +451,14 @@ class Lane:
         token = resident.instance.steps[path].token
         self.happen(resident, LeaseExpired(self._clock.now_ms(), path, token, self._random.random()))
 
-    def happen(self, resident: Resident, event: AnyEvent) -> None:
+    def happen(self, resident: Resident, event: AnyEvent) -> Refused | None:
         """Apply what no caller waits for. An instance on which that fails is set aside, and the lane goes on."""
         try:
-            self.apply(resident, event)
+            return self.apply(resident, event)
         except Exception as error:
             log.exception("lane.poison_instance", lane=self.name, instance_id=resident.id)
             self._keeper.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
+            return None
 
     def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
         if wake_at_ms and wake_at_ms != resident.wake_at_ms:

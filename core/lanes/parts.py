@@ -11,6 +11,7 @@ from ..catalog import Catalog
 from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
 from ..settings import Settings
+from .groups.places import Places
 from .history import History
 from .memory.ready_queue import ReadyQueue
 from .memory.windows import Budget
@@ -35,6 +36,7 @@ class Parts:
     queue: ReadyQueue
     budget: Budget
     history: History
+    places: Places
 
 
 class LaneKeeper(Protocol):

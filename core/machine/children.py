@@ -119,6 +119,7 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
         vars=seen.get("vars", parent.vars),
         signals=seen.get("signals", parent.signals),
         memory=parent.memory,
+        memory_ref=parent.memory_ref,
         redrives=parent.redrives,
         items=Items(
             wanted.path,

@@ -159,7 +159,7 @@ class Context(Mapping[str, Any]):
         return self._seen["signals"] if self._seen and "signals" in self._seen else self._instance.signals
 
     def _memory(self) -> Any:
-        return self._instance.memory or {}
+        return plain(self._instance.memory) or {}
 
     def _index(self) -> Any:
         index = loop_index(self._path)

@@ -13,6 +13,7 @@ from .approvals import decided
 from .cancelling import cancel_open
 from .completion import completed
 from .events import (
+    CONCURRENCY,
     Admitted,
     AnyEvent,
     CancelRequested,
@@ -49,7 +50,7 @@ from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepStatus
 from .steering.pausing import paused, resumed
 from .steering.retrying import retried
 from .steering.skipping import skipped
-from .table import FAIL_INSTANCE
+from .table import CANCEL_INSTANCE, FAIL_INSTANCE
 from .timers import timer_fired
 from .turn import Turn
 
@@ -102,7 +103,15 @@ def _begin(turn: Turn) -> None:
 
 
 def _cancel(turn: Turn, event: CancelRequested) -> Refused | None:
-    cancel_instance(turn, ErrorInfo("cancelled", _by("cancelled", event.by, event.reason)))
+    error = ErrorInfo("cancelled", _by("cancelled", event.by, event.reason))
+    if event.by == CONCURRENCY:
+        error = ErrorInfo(CONCURRENCY, event.reason or "")
+    if turn.get("queued"):
+        # It has never begun, so there is nothing to close.
+        cancel_open(turn, "", error)
+        end_instance(turn, CANCEL_INSTANCE, error)
+    else:
+        cancel_instance(turn, error)
     return None
 
 

@@ -13,6 +13,9 @@ from msgspec import Struct
 from ...claim.wire import Call, ErrorInfo, Usage
 from .state import Child, Instance
 
+CONCURRENCY = "concurrency"
+"""Who cancels an instance whose concurrency group has no place for it; its error has this type."""
+
 
 class Event(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """Root of all events. `at_ms` is the wall time at which the owner accepted it: `now` for templates."""

@@ -200,7 +200,8 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
     `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
     name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`.
-    `remembered` is to be the `memory` of the next run with its `memory_key`.
+    `memory` is what earlier runs with its `memory_key` left, the last of them at `memory_at_ms`; what it has
+    `remembered` goes over it for the next one.
 
     A child names its parent, the step there and which of its children it is; `depth` counts the sub-workflows above.
     `watched`: an instance above has a budget. A child of a foreach has `items`, and in `outer` what its templates see
@@ -239,6 +240,8 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     signals: dict[str, Any] = {}
     inbox: tuple[Signal, ...] = ()
     memory: Any = None
+    memory_ref: str | None = None
+    memory_at_ms: int = 0
     memory_key: str | None = None
     remembered: dict[str, Any] = {}
     ending: InstanceStatus | None = None

@@ -1,8 +1,10 @@
-"""Starts: one instance or many, with or without an idempotency key."""
+"""Starts: one instance or many, with or without an idempotency key, in a concurrency group or not."""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,20 +24,25 @@ from ..errors import (
     QuotaExceeded,
     Unavailable,
 )
-from ..es.lines import create_line
+from ..es.lines import create_line, index_line
 from ..ids import lane_of, new_instance_id, new_instance_ids
 from ..lanes import codec
 from ..lanes.lane import Lane
+from ..lanes.memory.resident import Resident
+from ..lanes.remembering import Recalled, give
 from ..lanes.tickets import Ticket
 from ..machine import new_instance
 from ..machine.events import Started
 from ..peers import Peers, StartAt, StartManyAt
+from ..ports import Version
 from ..principal import Principal
 from ..problems import problem_of
 from ..violations import wire_violations
 from .reads import Reads
+from .start_keys import StartKey, StartTexts, start_texts
 
-_canonical = msgspec.json.Encoder(order="sorted")
+# So many starts of one request that take requests of their own are under way at once.
+_SIDE_BY_SIDE = 64
 
 
 class KeyDocument(Struct, frozen=True, kw_only=True):
@@ -46,6 +53,23 @@ class KeyDocument(Struct, frozen=True, kw_only=True):
     instance_id: str
     fingerprint: str
     created_at_ms: int
+
+
+class Asked(Struct, frozen=True):
+    """A start that may happen: its inputs are checked, and what it belongs to is known."""
+
+    principal: Principal
+    compiled: Compiled
+    body: StartBody
+    traceparent: str | None
+    inputs: dict[str, object]
+    texts: StartTexts
+
+    @property
+    def plain(self) -> bool:
+        """Whether it takes no request but the write of its instance."""
+        texts = self.texts
+        return texts.key is None and texts.group is None and texts.memory is None
 
 
 class Starts:
@@ -61,7 +85,9 @@ class Starts:
     ) -> tuple[StartAnswer, bool]:
         """The instance, and whether this request created it. Raises: as `Replica.start`; Relayed."""
         try:
-            return await self._start_here(principal, name, body, key, traceparent)
+            self._admit()
+            offer = await self._engine.catalog.offer(principal, name, body.version)
+            return await self._start_here(self._asked(principal, offer, body, key, traceparent))
         except NotOwner as owner:
             if owner.address is None:
                 raise
@@ -69,54 +95,89 @@ class Starts:
         assert answer.start is not None
         return answer.start, answer.created
 
-    async def _start_here(
-        self, principal: Principal, name: str, body: StartBody, key: str | None, traceparent: str | None
-    ) -> tuple[StartAnswer, bool]:
-        self._admit()
-        offer = await self._engine.catalog.offer(principal, name, body.version)
-        if key is not None:
-            return await self._start_keyed(principal, offer.pick(key, body.labels), body, key, traceparent)
-        lane = self._engine.lane_for_start()
-        ticket = Ticket()
-        instance_id = self._new_id(lane)
-        compiled = offer.pick(instance_id, body.labels)
-        self._begin(lane, instance_id, principal, compiled, body, traceparent, ticket, 0)
-        return await ticket.answer(), True
+    async def _start_here(self, asked: Asked) -> tuple[StartAnswer, bool]:
+        if asked.texts.key is not None:
+            return await self._start_keyed(asked, asked.texts.key)
+        recalled = await self._recall(asked)
+        lane = await self._lane_for(asked)
+        return await self._begin_and_answer(lane, self._new_id(lane), asked, recalled), True
 
     async def start_many(
         self, principal: Principal, starts: list[StartItem], *, traceparent: str | None
     ) -> list[StartResult]:
-        """All without a key go to one lane and so into one bulk."""
+        """Those without key, group and memory go to one lane and so into one bulk; the others go side by side."""
         self._admit()
+        results: list[StartResult | None] = [None] * len(starts)
+        known: dict[tuple[str, int | None], Offer] = {}
+        plain: list[tuple[int, Asked]] = []
+        apart: list[int] = []
+        for slot, item in enumerate(starts):
+            try:
+                offer = known.get((item.workflow, item.version))
+                if offer is None:
+                    offer = await self._engine.catalog.offer(principal, item.workflow, item.version)
+                    known[item.workflow, item.version] = offer
+                asked = self._asked(principal, offer, item, item.idempotency_key, traceparent)
+            except LeaseholdError as error:
+                results[slot] = _start_result(error)
+            else:
+                if asked.plain:
+                    plain.append((slot, asked))
+                else:
+                    apart.append(slot)
+        limit = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def start_apart(slot: int) -> None:
+            async with limit:
+                results[slot] = await self._start_item(principal, starts[slot], traceparent)
+
+        async def start_plain() -> None:
+            found = await self._start_plain(principal, [(starts[slot], asked) for slot, asked in plain], traceparent)
+            for (slot, _), result in zip(plain, found, strict=True):
+                results[slot] = result
+
+        await asyncio.gather(*([start_plain()] if plain else []), *map(start_apart, apart))
+        return [result for result in results if result is not None]
+
+    async def _start_plain(
+        self, principal: Principal, starts: Sequence[tuple[StartItem, Asked]], traceparent: str | None
+    ) -> list[StartResult]:
+        """Raises: NotOwner; Relayed."""
         try:
             lane = self._engine.lane_for_start(len(starts))
         except NotOwner as owner:
             if owner.address is None:
                 raise
-            return (await self._peers.ask(owner.address, StartManyAt(principal, starts, traceparent))).starts or []
-        results: list[StartResult | None] = [None] * len(starts)
+            request = StartManyAt(principal, [item for item, _ in starts], traceparent)
+            return (await self._peers.ask(owner.address, request)).starts or []
         ticket = Ticket(len(starts))
-        known: dict[tuple[str, int | None], Offer] = {}
         ids = new_instance_ids(lane.name, self._engine.clock.now_ms(), self._engine.random, len(starts))
-        for slot, item in enumerate(starts):
+        for slot, (_, asked) in enumerate(starts):
             try:
-                if item.idempotency_key is not None:
-                    answer, created = await self.start(
-                        principal, item.workflow, item, key=item.idempotency_key, traceparent=traceparent
-                    )
-                    results[slot] = _result(201 if created else 200, answer)
-                    ticket.settle(slot, None)
-                    continue
-                offer = known.get((item.workflow, item.version))
-                if offer is None:
-                    offer = await self._engine.catalog.offer(principal, item.workflow, item.version)
-                    known[item.workflow, item.version] = offer
-                compiled = offer.pick(ids[slot], item.labels)
-                self._begin(lane, ids[slot], principal, compiled, item, traceparent, ticket, slot)
+                self._begin(lane, ids[slot], asked, ticket, slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
-        outcomes = await ticket.wait()
-        return [done or _start_result(outcome) for done, outcome in zip(results, outcomes, strict=True)]
+        return [_start_result(outcome) for outcome in await ticket.wait()]
+
+    async def _start_item(self, principal: Principal, item: StartItem, traceparent: str | None) -> StartResult:
+        try:
+            answer, created = await self.start(
+                principal, item.workflow, item, key=item.idempotency_key, traceparent=traceparent
+            )
+        except LeaseholdError as error:
+            return _start_result(error)
+        return _result(201 if created else 200, answer)
+
+    def _asked(
+        self, principal: Principal, offer: Offer, body: StartBody, key: str | None, traceparent: str | None
+    ) -> Asked:
+        """Raises: InvalidRequest."""
+        # Which lane an instance goes to, and so its id, may follow from what its version says.
+        unit = f"{self._engine.random.getrandbits(64):016x}" if key is None and offer.canary is not None else key or ""
+        compiled = offer.pick(unit, body.labels)
+        inputs = self._inputs(compiled, body)
+        texts = start_texts(compiled.plan, principal.tenant, body, inputs, key)
+        return Asked(principal, compiled, body, traceparent, inputs, texts)
 
     def _admit(self) -> None:
         engine = self._engine
@@ -131,22 +192,52 @@ class Starts:
     def _new_id(self, lane: Lane) -> str:
         return new_instance_id(lane.name, self._engine.clock.now_ms(), self._engine.random)
 
+    async def _lane_for(self, asked: Asked) -> Lane:
+        """The lane that the instance goes to; with a group the group's, where it may join until the next await."""
+        group = asked.texts.group
+        return self._engine.lane_for_start() if group is None else await self._engine.places.settle(group)
+
+    async def _recall(self, asked: Asked) -> Recalled | None:
+        """What the instance sees as `memory`. A member of a group is given it when it is admitted."""
+        memory = asked.texts.memory
+        if memory is None or asked.texts.group is not None:
+            return None
+        return await self._engine.recall(memory)
+
+    async def _begin_and_answer(
+        self, lane: Lane, instance_id: str, asked: Asked, recalled: Recalled | None
+    ) -> StartAnswer:
+        ticket = Ticket()
+        resident = self._begin(lane, instance_id, asked, ticket, 0, recalled)
+        answer: StartAnswer = await ticket.answer()
+        if asked.texts.group is None or lane.closed or lane.residents.get(instance_id) is not resident:
+            return answer
+        # A free slot is given in the turn in which the start is acknowledged: that is worth another round trip.
+        again = Ticket()
+        lane.answer(resident, again, 0, _answer_of(resident))
+        with suppress(LeaseholdError):
+            # Whatever becomes of this write, the start stands.
+            answer = await again.answer()
+        return answer
+
     def _begin(
         self,
         lane: Lane,
         instance_id: str,
-        principal: Principal,
-        compiled: Compiled,
-        body: StartBody,
-        traceparent: str | None,
+        asked: Asked,
         ticket: Ticket,
         slot: int,
-    ) -> None:
+        recalled: Recalled | None = None,
+    ) -> Resident:
         """Create the instance in memory and let it start; the ticket is settled when its document is acknowledged."""
-        inputs = self._inputs(compiled, body)
-        inputs_value, inputs_side = self._carried(lane, instance_id, "inputs", "params", inputs)
+        if not lane.open:
+            raise NotOwner(lane.name, None)
+        compiled, body, principal, texts = asked.compiled, asked.body, asked.principal, asked.texts
+        inputs_value, inputs_side = self._carried(lane, instance_id, "inputs", "params", asked.inputs)
         trigger_value, trigger_side = self._carried(lane, instance_id, "trigger", "trigger", body.trigger)
-        now_ms = self._engine.clock.now_ms()
+        at_ms = self._engine.clock.now_ms()
+        if texts.group is not None:
+            at_ms = lane.groups.next_ms(texts.group.id, at_ms)
         instance = new_instance(
             compiled.plan,
             id=instance_id,
@@ -155,20 +246,27 @@ class Starts:
             space=principal.space,
             inputs=inputs_value,
             trigger=trigger_value,
-            at_ms=now_ms,
+            at_ms=at_ms,
             labels=body.labels,
             started_by=principal.name,
             correlation_id=body.correlation_id,
-            traceparent=traceparent,
+            traceparent=asked.traceparent,
+            group=None if texts.group is None else texts.group.id,
+            queued=texts.group is not None,
+            memory_key=None if texts.memory is None else texts.memory.key,
         )
         resident = lane.add(instance, compiled.plan)
         if inputs_side is not None:
             resident.side_writes += (inputs_side,)
         if trigger_side is not None:
             resident.side_writes += (trigger_side,)
-        lane.apply(resident, Started(now_ms))
-        status = resident.instance.status.value
-        lane.answer(resident, ticket, slot, StartAnswer(instance_id, compiled.plan.version, status))
+        if recalled is not None:
+            give(lane, resident, recalled)
+        lane.apply(resident, Started(at_ms))
+        if texts.group is not None and compiled.plan.concurrency is not None:
+            lane.groups.join(resident, texts.group, compiled.plan.concurrency)
+        lane.answer(resident, ticket, slot, _answer_of(resident))
+        return resident
 
     def _inputs(self, compiled: Compiled, body: StartBody) -> dict[str, object]:
         try:
@@ -188,67 +286,98 @@ class Starts:
             raise PayloadTooLarge(what, len(encoded), limit)
         return lane.side_value(instance_id, name, value, encoded)
 
-    async def _start_keyed(
-        self, principal: Principal, compiled: Compiled, body: StartBody, key: str, traceparent: str | None
-    ) -> tuple[StartAnswer, bool]:
+    async def _start_keyed(self, asked: Asked, key: StartKey) -> tuple[StartAnswer, bool]:
         """The key document comes first and decides which instance there is; then that instance is made to exist."""
-        self._inputs(compiled, body)
-        id, fingerprint = _key_id(principal.tenant, key), _fingerprint(compiled.document.name, body)
-        lane, fresh_id, holder = await self._key_holder(id, principal.tenant, fingerprint)
-        if holder.fingerprint != fingerprint:
-            raise Conflict(f"idempotency key {key!r} was used for another request; use a new key")
-        if lane is None or holder.instance_id != fresh_id:
-            existing = await self._existing(principal, holder.instance_id)
-            if existing is not None:
-                return existing, False
-            owner = self._engine.lane_of(holder.instance_id)
-            if owner is None and self._engine.control.registry.was_removed(lane_of(holder.instance_id) or ""):
-                raise Conflict(
-                    f"idempotency key {key!r} names instance {holder.instance_id}, whose lane has been removed, and"
-                    " history does not hold it; use a new key"
-                )
-            if owner is None:
-                raise Unavailable(f"instance {holder.instance_id} of this key belongs to a lane that is not there")
-            lane = owner
-        ticket = Ticket()
-        self._begin(lane, holder.instance_id, principal, compiled, body, traceparent, ticket, 0)
-        return await ticket.answer(), True
-
-    async def _key_holder(self, id: str, tenant: str, fingerprint: str) -> tuple[Lane | None, str, KeyDocument]:
-        """The key's document, and the lane and id of the instance that a first request is to start here.
-
-        Without a lane that takes starts there is none of these: a repeat still belongs to the owner of its lane, which
-        may be this replica or any other. Raises: NotOwner for a first request then.
-        """
+        group = asked.texts.group
         try:
-            lane = self._engine.lane_for_start()
-        except NotOwner:
-            found = await self._engine.store.get(self._engine.names.keys, id)
+            lane = await self._lane_for(asked)
+        except NotOwner as elsewhere:
+            # A repeat belongs to the owner of its instance's lane, which may be this replica or any other.
+            found = await self._engine.store.get(self._engine.names.keys, key.id)
             if found is None:
                 raise
-            return None, "", msgspec.json.decode(found.source, type=KeyDocument)
-        document = KeyDocument(
-            tenant=tenant,
-            instance_id=self._new_id(lane),
-            fingerprint=fingerprint,
-            created_at_ms=self._engine.clock.now_ms(),
-        )
-        return lane, document.instance_id, await self._hold_key(id, document)
+            return await self._repeated(asked, key, _key_document(found.source), found.version, None, elsewhere)
+        if group is not None:
+            lane.groups.hold(group.id)
+        try:
+            document = KeyDocument(
+                tenant=asked.principal.tenant,
+                instance_id=self._new_id(lane),
+                fingerprint=key.fingerprint,
+                created_at_ms=self._engine.clock.now_ms(),
+            )
+            holder, version = await self._hold_key(key.id, document)
+            if holder.instance_id != document.instance_id:
+                return await self._repeated(asked, key, holder, version, lane, None)
+            recalled = await self._recall(asked)
+            return await self._begin_and_answer(lane, document.instance_id, asked, recalled), True
+        finally:
+            if group is not None:
+                lane.groups.release(group.id)
 
-    async def _hold_key(self, id: str, document: KeyDocument) -> KeyDocument:
-        """Write the key, or read who wrote it first."""
+    async def _repeated(
+        self,
+        asked: Asked,
+        key: StartKey,
+        holder: KeyDocument,
+        version: Version | None,
+        lane: Lane | None,
+        elsewhere: NotOwner | None,
+    ) -> tuple[StartAnswer, bool]:
+        """The key stands for an instance: answer with it, or make it exist. `lane` is where a new one would go."""
+        if holder.fingerprint != key.fingerprint:
+            raise Conflict(f"{key.words} was used for another request; use a new key")
+        instance_id = holder.instance_id
+        existing = await self._existing(asked.principal, instance_id)
+        if existing is not None:
+            return existing, False
+        if self._engine.lane_removed(lane_of(instance_id) or ""):
+            raise Conflict(
+                f"{key.words} names instance {instance_id}, whose lane has been removed, and history does not hold it;"
+                " use a new key"
+            )
+        if asked.texts.group is None:
+            lane = self._engine.lane_of(instance_id)
+            if lane is None:
+                raise Unavailable(f"instance {instance_id} of this key belongs to a lane that is not there")
+        elif lane is None:
+            assert elsewhere is not None
+            raise elsewhere
+        elif lane_of(instance_id) != lane.name:
+            # Its group has moved since: nobody was told of the id, for its instance never came to be.
+            instance_id = await self._rename(key.id, holder, version, self._new_id(lane))
+        recalled = await self._recall(asked)
+        if instance_id in lane.residents:
+            # Another repeat came first.
+            found = await self._existing(asked.principal, instance_id)
+            assert found is not None
+            return found, False
+        return await self._begin_and_answer(lane, instance_id, asked, recalled), True
+
+    async def _hold_key(self, id: str, document: KeyDocument) -> tuple[KeyDocument, Version | None]:
+        """Write the key, or read who wrote it first, and in which version it stands."""
         store, index = self._engine.store, self._engine.names.keys
         try:
             (item,) = await store.bulk([create_line(id), msgspec.json.encode(document)], index=index)
             if item.status == 201:
-                return document
+                return document, item.version
         except OutcomeUnknown:
             # It may have been written: the read tells, and a key of one's own is as good as a new one.
             pass
         found = await store.get(index, id)
         if found is None:
             raise Unavailable("the idempotency key could not be stored")
-        return msgspec.json.decode(found.source, type=KeyDocument)
+        return _key_document(found.source), found.version
+
+    async def _rename(self, id: str, holder: KeyDocument, version: Version | None, instance_id: str) -> str:
+        """Let the key stand for another instance id. Raises: Unavailable when others do so too; StoreError."""
+        assert version is not None
+        renamed = msgspec.structs.replace(holder, instance_id=instance_id)
+        line = index_line(id, version.seq_no, version.primary_term)
+        (item,) = await self._engine.store.bulk([line, msgspec.json.encode(renamed)], index=self._engine.names.keys)
+        if item.status != 200:
+            raise Unavailable("the idempotency key is being changed by others; ask again")
+        return instance_id
 
     async def _existing(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         lane = self._engine.lane_of(instance_id)
@@ -263,13 +392,12 @@ class Starts:
         return None if view is None else StartAnswer(view.instance_id, view.version, view.status)
 
 
-def _key_id(tenant: str, key: str) -> str:
-    return hashlib.sha256(f"{tenant}\0{key}".encode()).hexdigest()
+def _key_document(source: bytes) -> KeyDocument:
+    return msgspec.json.decode(source, type=KeyDocument)
 
 
-def _fingerprint(name: str, body: StartBody) -> str:
-    request = (name, body.version, body.params, body.trigger, body.labels, body.correlation_id)
-    return hashlib.sha256(_canonical.encode(request)).hexdigest()
+def _answer_of(resident: Resident) -> StartAnswer:
+    return StartAnswer(resident.id, resident.plan.version, resident.instance.status.value)
 
 
 def _result(code: int, answer: StartAnswer) -> StartResult:

@@ -24,6 +24,7 @@ from ...ports import Store, StoredDocument, Version
 from .. import codec
 from ..codec import Bookkeeping
 from ..parts import Parts
+from ..remembering import name_of
 from .resident import Resident
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ def row_id_of(instance: Instance, entry: codec.OutboxEntry) -> str:
     if entry.kind == "calls":
         assert isinstance(entry.told, CallsRecord)
         return f"{instance.id}:{entry.told.path}:{entry.told.attempt}:calls:{entry.part}"
+    if entry.kind == "memory":
+        name = name_of(instance)
+        assert name is not None
+        return name.id
     assert entry.record is not None
     return f"{instance.id}:{entry.record.path}:{entry.record.attempt}"
 

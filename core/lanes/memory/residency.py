@@ -91,7 +91,8 @@ class Residency:
         self._store = lane.parts.store
         self._clock = lane.parts.clock
         self._settings = lane.parts.settings.windows
-        self._lock = asyncio.Lock()
+        # Held while instances come or go.
+        self.lock = asyncio.Lock()
         self._asked: dict[str, None] = {}
         self._leaving: dict[Resident, None] = {}
         self._departed: dict[str, None] = {}
@@ -125,11 +126,15 @@ class Residency:
         if len(self._departed) >= _DEPARTED:
             self._evict_wanted.set()
 
+    def knows(self, instance_id: str) -> bool:
+        """Whether memory holds the instance, or knows that it has ended, whatever a search says of it."""
+        return instance_id in self._lane.residents or instance_id in self._departed
+
     # What comes in
 
     async def bring_in(self, documents: Iterable[StoredDocument]) -> None:
         """Load these instances, as far as they are not in memory. Raises: StoreError."""
-        async with self._lock:
+        async with self.lock:
             loading.install(self._lane, await loading.prepare(self._lane, documents, self._departed), self._departed)
 
     async def fetch(self, instance_id: str) -> Resident | None:
@@ -142,7 +147,7 @@ class Residency:
         if resident is not None:
             return resident
         self._asked[instance_id] = None
-        async with self._lock:
+        async with self.lock:
             asked, self._asked = self._asked, {}
             try:
                 documents = await self._store.mget(self._lane.index, list(asked))
@@ -160,7 +165,7 @@ class Residency:
 
     async def refill_once(self) -> int:
         """Refill the windows that run low, many in one request; returns how many. Raises: StoreError."""
-        async with self._lock:
+        async with self.lock:
             low = self._lane.windows.take_low(_LINES_A_REQUEST)
             if not low:
                 return 0
@@ -212,7 +217,7 @@ class Residency:
             return 0
         until_ms = now_ms + self._settings.timer_lead_ms
         found, after, size = 0, None, self._settings.page_steps
-        async with self._lock:
+        async with self.lock:
             while True:
                 due, beyond = await self._store.search_many(
                     self._lane.index,
@@ -255,7 +260,7 @@ class Residency:
             self._evict_wanted.set()
             raise
         left = 0
-        async with self._lock:
+        async with self.lock:
             if self._lane.windows.closed:
                 return 0
             for instance_id in departed:
@@ -294,6 +299,7 @@ class Residency:
             group.create_task(self._loop("refill", self._refill))
             group.create_task(self._loop("timers", self._load_due))
             group.create_task(self._loop("evict", self._evict))
+            group.create_task(self._loop("groups", self._lane.groups.turn))
 
     def close(self) -> None:
         """End the loops."""

@@ -40,6 +40,7 @@ async def take_over(lane: Lane) -> None:
     store = lane.parts.store
     await store.refresh(lane.index)
     lines = await _find_lines(lane)
+    await lane.groups.take_over()
     async for page in held_documents(store, lane.index):
         await lane.residency.bring_in(page)
     log.info("lane.taken", lane=lane.name, epoch=lane.epoch, held=len(lane.residents), lines=lines)
