@@ -44,8 +44,9 @@ def event_of(principal: Principal, resident: Resident, order: AnyOrder, inputs: 
     """
     by, reason = principal.name, order.reason
     if isinstance(order, Decide):
-        form = _checked_form(resident, order)
-        return Decided(now_ms, order.step or "", order.approved, by, order.comment, form, principal.roles)
+        path = order.step or _only(open_approvals(resident.instance))
+        form = _checked_form(resident, order, path)
+        return Decided(now_ms, path, order.approved, by, order.comment, form, principal.roles)
     if isinstance(order, Cancel):
         return CancelRequested(now_ms, by, reason)
     if isinstance(order, Terminate):
@@ -72,8 +73,8 @@ def audit_record(principal: Principal, order: AnyOrder, event: AnyEvent) -> Audi
     action = str(order.__struct_config__.tag)
     reason = order.reason
     if isinstance(order, Decide):
-        action, path, reason = ("approve" if order.approved else "reject"), order.step, order.comment or order.reason
         assert isinstance(event, Decided)
+        action, path, reason = ("approve" if order.approved else "reject"), event.path, order.comment or order.reason
         details = {} if event.form is None else {"form": event.form}
     elif isinstance(order, Skip):
         path = order.step
@@ -95,10 +96,14 @@ def open_approvals(instance: Instance) -> list[str]:
     ]
 
 
-def _checked_form(resident: Resident, order: Decide) -> dict[str, Any] | None:
+def _only(paths: list[str]) -> str:
+    """Nothing where there are several or none: the machine says what is wrong, or that it stands already."""
+    return paths[0] if len(paths) == 1 else ""
+
+
+def _checked_form(resident: Resident, order: Decide, path: str) -> dict[str, Any] | None:
     """What the decision gives for the approval's form, with defaults where it approves."""
-    paths = [order.step] if order.step else open_approvals(resident.instance)
-    policy = _policy(resident, paths[0]) if len(paths) == 1 else None
+    policy = _policy(resident, path) if path else None
     if order.form:
         size = len(codec.encode_json(order.form))
         if size > _FORM_MAX_BYTES:
