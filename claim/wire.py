@@ -335,6 +335,23 @@ class InstanceView(Struct, frozen=True, omit_defaults=True):
     parent_step: str | None = None
 
 
+class AttemptCalls(Struct, frozen=True, omit_defaults=True):
+    """The calls that were reported of one attempt, in order. `outcome` stands once the attempt has finished."""
+
+    run_path: str
+    attempt: int
+    calls: list[Call]
+    outcome: str | None = None
+    worker: str | None = None
+
+
+class CallsView(Struct, frozen=True, omit_defaults=True):
+    """The attempts of an instance of which calls were reported."""
+
+    instance_id: str
+    attempts: list[AttemptCalls]
+
+
 class FailedInstance(Struct, frozen=True, omit_defaults=True):
     """An instance that ended `failed`. `redrives`: how often it had been brought back before."""
 

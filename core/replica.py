@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ..claim.wire import (
     Acknowledged,
+    CallsView,
     ClaimedStep,
     CompleteBody,
     DecisionBody,
@@ -36,6 +37,7 @@ from .clock import SystemClock
 from .engine import Engine
 from .es import connect
 from .metrics import Metrics
+from .operations.calls import Calls
 from .operations.claims import Claims
 from .operations.dead_letters import DeadLetters, Filter
 from .operations.for_peers import PeerService
@@ -76,6 +78,7 @@ class Replica:
         self._claims = Claims(engine, peers)
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
+        self._calls = Calls(engine, self._reads)
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
@@ -223,6 +226,10 @@ class Replica:
         Raises: NotFound; Conflict when it does not apply to the instance as it is; InvalidRequest; PayloadTooLarge.
         """
         return await self._steering.steer(principal, instance_id, order)
+
+    async def calls(self, principal: Principal, instance_id: str, step: str | None) -> CallsView:
+        """The calls that were reported of the instance's attempts, or of one step's. Raises: NotFound."""
+        return await self._calls.of(principal, instance_id, step)
 
     async def failed(self, principal: Principal, which: Filter, *, after: str | None, size: int) -> FailedList:
         """A page of the dead letters that the principal may see, newest first. Raises: InvalidRequest."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..errors import InvalidRequest, LeaseholdError, StoreRejected
 from ..es.failed_instances import failed_instances_body, later_ends_body
 from ..ids import lane_of
 from ..lanes import codec
-from ..machine.state import FINAL_INSTANCE
+from ..machine.state import Instance, InstanceStatus
 from ..orders import Retry
 from ..ports import StoredDocument
 from ..principal import EVERY_TENANT, Principal
@@ -134,26 +134,22 @@ class DeadLetters:
         for hit in ends.hits:
             row = _decoder.decode(hit.source)
             last[row.workflow.id] = max(row.redrives, last.get(row.workflow.id, 0))
-        lives = await self._living(ids)
-        return [
-            (row, place)
-            for row, place in rows
-            if row.redrives == last.get(row.workflow.id, 0) and row.workflow.id not in lives
-        ]
+        live = await self._live(ids)
+        return [(row, place) for row, place in rows if _is_last(row, last.get(row.workflow.id, 0), live)]
 
-    async def _living(self, ids: Sequence[str]) -> set[str]:
-        """Which of them have a document in their lane that has not ended."""
+    async def _live(self, ids: Sequence[str]) -> dict[str, Instance]:
+        """Those of them that have a document in their lane, as it stands."""
         by_lane: dict[str, list[str]] = {}
         for id in ids:
             lane = lane_of(id)
             if lane is not None:
                 by_lane.setdefault(lane, []).append(id)
-        lives: set[str] = set()
+        found: dict[str, Instance] = {}
         for lane, of_lane in by_lane.items():
             for document in await self._documents(lane, of_lane):
-                if document is not None and codec.decode_document(document.source)[0].status not in FINAL_INSTANCE:
-                    lives.add(document.id)
-        return lives
+                if document is not None:
+                    found[document.id] = codec.decode_document(document.source)[0]
+        return found
 
     async def _documents(self, lane: str, ids: Sequence[str]) -> Sequence[StoredDocument | None]:
         try:
@@ -166,6 +162,14 @@ class DeadLetters:
 
 
 _decoder = msgspec.json.Decoder(_Row)
+
+
+def _is_last(row: _Row, last: int, live: Mapping[str, Instance]) -> bool:
+    """Whether the row is its instance's last end, and what its lane still holds of it is this very end."""
+    instance = live.get(row.workflow.id)
+    if instance is not None and (instance.redrives != row.redrives or instance.status is not InstanceStatus.FAILED):
+        return False
+    return row.redrives == last
 
 
 def _shown(row: _Row) -> FailedInstance:

@@ -160,7 +160,10 @@ async def test_versions_come_when_asked_for_and_sources_unless_declined(store: S
     (full,) = (await store.search(filled, {"query": query, "seq_no_primary_term": True})).hits
     (part,) = (await store.search(filled, {"query": query, "_source": ["flag", "count", "none"]})).hits
 
+    nested = (await store.search(filled, {"_source": ["group.name", "name"], "sort": ["_seq_no"], "size": 1})).hits
+
     assert msgspec.json.decode(part.source) == {"count": 2, "flag": False}
+    assert msgspec.json.decode(nested[0].source) == {"name": "red", "group": {"name": "x"}}
     assert (bare.source, bare.version, bare.index) == (b"", None, filled)
     assert (full.source, full.version) == (DOCUMENTS["c"], Version(2, 1))
 

@@ -246,17 +246,24 @@ def _flag(body: Mapping[str, Any], name: str) -> bool:
 
 
 def _sources(asked: Any) -> Callable[[bytes], bytes]:
-    """What is sent of a source: all, nothing, or the named fields of its first level."""
+    """What is sent of a source: all, nothing, or the named fields."""
     if isinstance(asked, bool):
         return (lambda source: source) if asked else (lambda _source: b"")
-    if not isinstance(asked, list) or any("." in name or "*" in name for name in asked):
+    if not isinstance(asked, list) or any("*" in name for name in asked):
         raise ModelDoesNotKnow(f"_source: {asked!r}")
-    names = set(asked)
+    return lambda source: msgspec.json.encode(_part(msgspec.json.decode(source), asked))
 
-    def named(source: bytes) -> bytes:
-        return msgspec.json.encode({key: value for key, value in msgspec.json.decode(source).items() if key in names})
 
-    return named
+def _part(source: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The named fields, of whatever depth; objects on the way hold nothing else."""
+    part: dict[str, Any] = {}
+    for key, value in source.items():
+        inner = [name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}.")]
+        if key in names:
+            part[key] = value
+        elif inner and isinstance(value, dict) and (found := _part(value, inner)):
+            part[key] = found
+    return part
 
 
 def _milliseconds(text: str | None) -> int | None:

@@ -115,6 +115,12 @@ class StepParameters(InstanceParameters, frozen=True):
     step: Annotated[str, Meta(min_length=1, max_length=1024, description="The step's run path.")]
 
 
+class CallsParameters(InstanceParameters, frozen=True):
+    step: (
+        Annotated[str, Meta(min_length=1, max_length=1024, description="One step's only, by its run path.")] | UnsetType
+    ) = UNSET
+
+
 class SignalParameters(InstanceParameters, frozen=True):
     name: Annotated[
         str,
@@ -139,6 +145,11 @@ async def terminate(
     surface: Surface, principal: Principal, parameters: InstanceParameters, body: ReasonBody | None
 ) -> Reply:
     return Reply(200, await surface.replica.terminate(principal, parameters.id, body.reason if body else None))
+
+
+async def calls(surface: Surface, principal: Principal, parameters: CallsParameters, body: None) -> Reply:
+    step = None if parameters.step is UNSET else parameters.step
+    return Reply(200, await surface.replica.calls(principal, parameters.id, step))
 
 
 async def pause(

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ....claim.wire import (
     Acknowledged,
+    CallsView,
     ClaimedStep,
     ClaimedSteps,
     CompleteBody,
@@ -195,6 +196,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/_workflows/_instances/{id}", "get_instance", "instances", "Read an instance, live or finished.",
         on_instances.get, (_json(200, "The instance.", InstanceView),), (403, 404), on_instances.InstanceParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_instances/{id}/_calls", "get_calls", "instances",
+        "Read the tool and model calls that executors reported, attempt by attempt.",
+        on_instances.calls, (_json(200, "The calls.", CallsView),), (403, 404), on_instances.CallsParameters,
     ),
     Route(
         "POST", "/_workflows/_instances/{id}/_approve", "approve", "instances", "Approve the step that waits for it.",
