@@ -225,6 +225,10 @@ class Budgets:
     llm_calls_key: str = "budgets.llm_calls"
 
 
+NO_BUDGETS = Budgets()
+"""The one that is in every plan without limits, so that it can be told by identity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A definition, ready to run.
@@ -240,7 +244,7 @@ class Plan:
     roots: tuple[str, ...]
     outputs: Template | None = None
     max_duration_ms: int = 0
-    budgets: Budgets = Budgets()
+    budgets: Budgets = NO_BUDGETS
     priority: int = 5
     labels: Mapping[str, str] = field(default_factory=dict)
     main: Block = Block("", "main", "", (), ())

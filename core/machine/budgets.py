@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...claim.wire import ErrorInfo, Usage
-from ...definitions.plan import Budgets
+from ...definitions.plan import NO_BUDGETS
 from .state import StepState
 from .turn import Turn
 
@@ -58,7 +58,7 @@ def overspent(turn: Turn, *, ended: int = 0) -> ErrorInfo | None:
     `ended`: attempts that end in this turn and are not recorded yet. Compensations and closing steps have no budget.
     """
     budgets, usage = turn.plan.budgets, turn.usage
-    if budgets == _NO_BUDGETS or turn.ending is not None or turn.instance.items is not None:
+    if budgets is NO_BUDGETS or turn.ending is not None or turn.instance.items is not None:
         return None
     if budgets.llm_calls is not None and usage.llm_calls > budgets.llm_calls:
         return _spent("llm_calls", budgets.llm_calls_key, budgets.llm_calls, f"{usage.llm_calls} LLM calls were made")
@@ -77,7 +77,6 @@ def _spent(name: str, key: str, allowed: float, what: str) -> ErrorInfo:
     return ErrorInfo(f"budget.{name}", f"the budget {key} is {allowed}, and {what}")
 
 
-_NO_BUDGETS = Budgets()
 # A thousand costs of 0.1 sum to a little more than 100.
 _ROUNDING = 1e-9
 

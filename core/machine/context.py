@@ -47,6 +47,8 @@ def step_context(instance: Instance, plan: Plan, path: str, state: StepState) ->
 def scopes(plan: Plan, step: StepPlan, path: str) -> tuple[list[Scope], bool]:
     """Which steps the templates of the step at a run path see, nearest first; and whether the way outward has led to
     the foreach whose share an instance may be, beyond which it has no states."""
+    if step.outer is None and (step.block is None or step.block.role == "main"):
+        return [(path[: len(path) - len(step.name)], step.ancestors)], False
     found: list[Scope] = []
     current: StepPlan | None = step
     while current is not None:
@@ -268,7 +270,7 @@ def step_facts(plan: Plan, states: Mapping[str, StepState], path: str) -> dict[s
     """What templates see of a step; of one whose block has not begun, that it is pending."""
     state = states.get(path, _PENDING)
     facts = {
-        "result": result_of(plan, states, path),
+        "result": plain(state.result) if state.flow is None else result_of(plan, states, path),
         "status": state.status.value,
         "error": None if state.error is None else {"type": state.error.type, "message": state.error.message},
         "attempts": state.attempt,

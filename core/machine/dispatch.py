@@ -68,6 +68,8 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
     refused = _APPLY[kind](turn, event)
     if refused is not None:
         return Transition(instance, (), refused)
+    if kind is Claimed:
+        return turn.transition()  # nothing follows from it: what is ready makes the instance running already
     if turn.untouched and kind is not Started:
         return Transition(instance)
     if instance.status in FINAL_INSTANCE and turn.ended:
@@ -123,7 +125,7 @@ def _terminate(turn: Turn, event: TerminateRequested) -> Refused | None:
 def _rejected(turn: Turn, event: Rejected) -> Refused | None:
     """Nothing of it can be stored, so nothing is undone: it fails at once."""
     cancel_open(turn, "", event.error)
-    turn.set("ending", None)
+    turn.ending = None
     end_instance(turn, FAIL_INSTANCE, event.error)
     return None
 

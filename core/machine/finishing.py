@@ -62,14 +62,14 @@ def end_well(turn: Turn) -> None:
 def close(turn: Turn) -> None:
     """Everything that comes before the end has come."""
     move = FAIL_INSTANCE if turn.ending is InstanceStatus.FAILED else CANCEL_INSTANCE
-    turn.set("ending", None)
+    turn.ending = None
     end_instance(turn, move, turn.error)
 
 
 def _wind_down(turn: Turn, move: InstanceMove, error: ErrorInfo) -> None:
     cancel_open(turn, "", error)
     turn.error = error
-    turn.set("ending", move.target)
+    turn.ending = move.target
     turn.move_instance(WIND_DOWN)
 
 

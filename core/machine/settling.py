@@ -43,7 +43,10 @@ def settle(turn: Turn) -> None:
 def follow(turn: Turn) -> None:
     """Work off what the turn has noted, which grows meanwhile."""
     while not turn.ended:
-        if turn.spent is not None:
+        if turn.followed < len(turn.done) and not (turn.spent or turn.failed or turn.entering or turn.succeeded):
+            turn.followed += 1
+            _done(turn, turn.done[turn.followed - 1])
+        elif turn.spent is not None:
             spent, turn.spent = turn.spent, None
             fail_instance(turn, spent)
         elif turn.failed:
@@ -52,9 +55,6 @@ def follow(turn: Turn) -> None:
             end_well(turn)
         elif turn.entering:
             _enter(turn, *turn.entering.pop(0))
-        elif turn.followed < len(turn.done):
-            turn.followed += 1
-            _done(turn, turn.done[turn.followed - 1])
         else:
             return
 
@@ -92,7 +92,7 @@ def _is_pending(turn: Turn, path: str) -> bool:
 
 def _done(turn: Turn, path: str) -> None:
     step = turn.step(path)
-    if is_undo(step.name):
+    if turn.ending is not None and is_undo(step.name):
         undone(turn, path, "succeeded" if turn.steps[path].status is StepStatus.SUCCEEDED else "skipped")
         return
     block = step.block

@@ -33,6 +33,7 @@ class Turn:
         "changes",
         "done",
         "effects",
+        "ending",
         "entering",
         "error",
         "failed",
@@ -63,6 +64,7 @@ class Turn:
         self.finished_at_ms = instance.finished_at_ms
         self.effects: list[Effect] = []
         self.attempts = instance.attempts
+        self.ending = instance.ending
         self.changes: dict[str, Any] = {}
         self.done: list[str] = []
         self.followed = 0
@@ -82,12 +84,6 @@ class Turn:
         return self.status is InstanceStatus.PAUSED
 
     @property
-    def ending(self) -> InstanceStatus | None:
-        """What the instance is to become once compensations and closing steps are done; None while it goes on."""
-        ending: InstanceStatus | None = self.get("ending")
-        return ending
-
-    @property
     def untouched(self) -> bool:
         """Whether nothing has changed, so that the instance given is the one to return."""
         return not (self._copied or self.effects or self.changes or self.status is not self.instance.status)
@@ -101,7 +97,8 @@ class Turn:
 
     def step(self, path: str) -> StepPlan:
         """The plan of the step at a run path."""
-        return self.plan.step(path)
+        step = self.plan.steps.get(path)
+        return self.plan.step(path) if step is None else step
 
     def drop(self, path: str) -> None:
         """Forget a step's state."""
@@ -193,6 +190,7 @@ class Turn:
             outputs=self.outputs,
             finished_at_ms=self.finished_at_ms,
             attempts=self.attempts,
+            ending=self.ending,
             **self.changes,
         )
         return Transition(instance, tuple(self.effects))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..outline import BlockTree, StepTree, Tree
 from ..outline.places import stripped
-from ..plan import Block, Budgets, Concurrency, Plan, StepPlan
+from ..plan import NO_BUDGETS, Block, Budgets, Concurrency, Plan, StepPlan
 from ..steps import (
     Compensate,
     ExecutorStep,
@@ -60,7 +60,8 @@ def compile_plan(definition: Definition, values: ValueCompiler, tree: Tree) -> P
 def _budgets(definition: Definition) -> Budgets:
     spec = definition.budgets
     if spec is None:
-        return Budgets(llm_calls=definition.max_llm_calls, llm_calls_key="max_llm_calls")
+        calls = definition.max_llm_calls
+        return NO_BUDGETS if calls is None else Budgets(llm_calls=calls, llm_calls_key="max_llm_calls")
     short = definition.max_llm_calls is not None
     return Budgets(
         llm_calls=definition.max_llm_calls if short else spec.llm_calls,
