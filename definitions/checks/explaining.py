@@ -129,7 +129,7 @@ def _unknown_key(path: Path, owner: type[BaseModel] | None, model: type[BaseMode
 
 def _not_of_step(key: str, owner: type[CommonStep], known: list[str], near: str | None) -> str:
     """Why a step of this kind has no such key: another kind has it, or none."""
-    kind = next(kind for kind, kind_model in STEP_MODELS.items() if kind_model is owner)
+    kind = owner.KIND
     owners = [other for other, other_model in STEP_MODELS.items() if key in _keys_of(other_model)]
     if owners:
         rest = f"; steps with `{kind}` have {listed(known)}"

@@ -47,8 +47,11 @@ def check_kind(step: Any) -> Any:
 
 
 def tag_of(step: Any) -> str:
-    """The tag of the model that a step is for; what is no step at all is for that of an executor's, which says so."""
-    return TAG + (kind_of(step) or "executor")
+    """The tag of the model that a step is for, or that it is of already.
+
+    What is no step at all is for that of an executor's step, which says so.
+    """
+    return TAG + (kind_of(step) or str(getattr(step, "KIND", "executor")))
 
 
 def _way_out(found: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -34,7 +34,9 @@ Cost = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class CommonStep(Model):
-    """What every step has."""
+    """What every step has. `KIND` is the key that makes it one of its kind."""
+
+    KIND: ClassVar[str]
 
     name: Name = Field(description="Names the step within its list of steps; `steps.<name>` in templates.")
     depends_on: Given[list[str]] = Field(
@@ -105,6 +107,7 @@ class Compensate(Model):
 class ExecutorStep(GuardedStep):
     """A step that an executor claims and runs."""
 
+    KIND: ClassVar[str] = "executor"
     executor: Capability = Field(description="The capability that may claim it.")
     input: Any = Field(default=None, description="What the executor gets as its payload; any value, with templates.")
     with_: Given[dict[str, Any]] = Field(
@@ -135,6 +138,7 @@ class ExecutorStep(GuardedStep):
 class ForeachStep(GuardedStep):
     """Steps, or a workflow, for each item of a list; its result is the list of their results, in order."""
 
+    KIND: ClassVar[str] = "foreach"
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["steps"]}, {"required": ["workflow"]}]})
 
     foreach: ItemsOf = Field(description="The items: one expression that gives a list, or a list.")
@@ -166,6 +170,7 @@ class ForeachStep(GuardedStep):
 class ParallelStep(GuardedStep):
     """Branches that run at the same time; its result maps them to the results of their last steps."""
 
+    KIND: ClassVar[str] = "parallel"
     parallel: Annotated[dict[Name, Steps], Field(min_length=1, max_length=100)] = Field(
         description="The branches, each a list of steps, by name."
     )
@@ -186,6 +191,7 @@ class ParallelStep(GuardedStep):
 class SwitchStep(GuardedStep):
     """The steps of one of several cases; its result is that of the last of them."""
 
+    KIND: ClassVar[str] = "switch"
     switch: Switched = Field(description="An expression; its value is compared as text with the names of the cases.")
     cases: Annotated[dict[CaseName, Steps], Field(min_length=1, max_length=200)] = Field(
         description="Lists of steps by the value that they are for."
@@ -205,6 +211,7 @@ class SwitchStep(GuardedStep):
 class WhileStep(GuardedStep):
     """Steps that run again and again while a condition holds; its result is that of the last of them."""
 
+    KIND: ClassVar[str] = "while"
     while_: Expression = Field(
         alias="while", description="Asked before each iteration; it sees the steps of the iteration before."
     )
@@ -218,6 +225,7 @@ class WhileStep(GuardedStep):
 class WorkflowStep(GuardedStep):
     """A sub-workflow: a child instance; its result is the child's outputs."""
 
+    KIND: ClassVar[str] = "workflow"
     workflow: Name = Field(description="The workflow that is called.")
     version: Given[WorkflowVersion] = Field(
         default=None, description="active, the default, or a number; active is looked up when the step starts."
@@ -233,18 +241,21 @@ class WorkflowStep(GuardedStep):
 class WaitStep(CommonStep):
     """Nothing, for some time."""
 
+    KIND: ClassVar[str] = "wait"
     wait: WaitTime = Field(description="How long.")
 
 
 class UntilStep(CommonStep):
     """Nothing, until a time."""
 
+    KIND: ClassVar[str] = "until"
     until: Until = Field(description="A timestamp, or an expression that gives one; one that is past ends it at once.")
 
 
 class SignalStep(CommonStep):
     """Nothing, until a signal of a name; its result is the signal's payload."""
 
+    KIND: ClassVar[str] = "wait_for_signal"
     wait_for_signal: Name = Field(description="The signal's name; one that came before the wait is kept for it.")
     timeout: Given[Timeout] = Field(default=None, description="How long it waits; for ever where it is left out.")
     on_timeout: Literal["fail", "continue"] = Field(
@@ -261,24 +272,28 @@ class SignalStep(CommonStep):
 class SetStep(CommonStep):
     """Variables of the instance, which templates see as `vars`."""
 
+    KIND: ClassVar[str] = "set"
     set: Variables = Field(description="Values, with templates, by name; each replaces the one before.")
 
 
 class RememberStep(CommonStep):
     """What the next run with the same memory key sees as `memory`."""
 
+    KIND: ClassVar[str] = "remember"
     remember: Variables = Field(description="Values, with templates, by name.")
 
 
 class FailStep(CommonStep):
     """Failure, with the type fail."""
 
+    KIND: ClassVar[str] = "fail"
     fail: ShortText = Field(description="What to say, with templates.")
 
 
 class SucceedStep(CommonStep):
     """Success of the instance, at once."""
 
+    KIND: ClassVar[str] = "succeed"
     succeed: Outcome = Field(description="The outputs, with templates; true for those of the definition.")
 
 
@@ -300,21 +315,11 @@ AnyStep = (
 Step = Annotated[AnyStep, Discriminator(tag_of), BeforeValidator(check_kind)]
 """A step of any kind, told by the key that only this kind has."""
 
-STEP_MODELS: dict[str, type[CommonStep]] = {
-    "executor": ExecutorStep,
-    "foreach": ForeachStep,
-    "parallel": ParallelStep,
-    "switch": SwitchStep,
-    "while": WhileStep,
-    "workflow": WorkflowStep,
-    "wait": WaitStep,
-    "until": UntilStep,
-    "wait_for_signal": SignalStep,
-    "set": SetStep,
-    "remember": RememberStep,
-    "fail": FailStep,
-    "succeed": SucceedStep,
-}
+_ALL: tuple[type[CommonStep], ...] = (
+    *(ExecutorStep, ForeachStep, ParallelStep, SwitchStep, WhileStep, WorkflowStep, WaitStep, UntilStep, SignalStep),
+    *(SetStep, RememberStep, FailStep, SucceedStep),
+)
+STEP_MODELS = {model.KIND: model for model in _ALL}
 """The model of each kind."""
 
 for _model in (ExecutorStep, ForeachStep, ParallelStep, SwitchStep, WhileStep, WorkflowStep):
