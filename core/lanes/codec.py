@@ -32,6 +32,7 @@ class OutboxEntry(Struct, frozen=True, array_like=True, omit_defaults=True, gc=F
     part: int = 0
     count: int = 0
     told: AuditRecord | CallsRecord | None = None
+    row: Any = None
 
 
 class Intent(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -56,7 +57,8 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
     `write_id` names this very write and is never used again. `epoch` is the lane epoch it was written under.
     `answered_tokens`: leases above it were granted in this write, so their holders know of them only if it was
     acknowledged behind the fence. `held`: the owner has to hold the instance in memory. `log_parts` counts the parts of
-    the event log that have left for history. `intents` are carried out once they stand here.
+    the event log that have left for history. `intents` are carried out once they stand here. `strays` are
+    side documents that the instance no longer refers to; the next write deletes them.
     """
 
     write_id: str
@@ -67,6 +69,7 @@ class Bookkeeping(Struct, frozen=True, omit_defaults=True, kw_only=True):
     log: list[Raw] = []
     outbox: list[OutboxEntry] = []
     intents: list[Intent] = []
+    strays: list[str] = []
 
 
 class _Engine(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False, tag_field="kind", tag="instance"):
@@ -127,6 +130,7 @@ def encode_document(
     log: Sequence[bytes],
     outbox: Sequence[bytes],
     intents: Sequence[bytes] = (),
+    strays: Sequence[str] = (),
 ) -> bytes:
     """The lane document as one JSON object."""
     engine = _Engine(
@@ -149,6 +153,8 @@ def encode_document(
         parts += (b',"outbox":[', b",".join(outbox), b"]")
     if intents:
         parts += (b',"intents":[', b",".join(intents), b"]")
+    if strays:
+        parts += (b',"strays":', _plain_encoder.encode(strays))
     parts.append(b"}")
     return b"".join(parts)
 

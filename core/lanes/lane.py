@@ -23,6 +23,7 @@ from ..machine import advance, next_wake_ms, render_input
 from ..machine.events import (
     AnyEvent,
     AttemptEnded,
+    AttemptRecord,
     CallsMade,
     ChildEnded,
     ChildSteered,
@@ -48,6 +49,7 @@ from .children.keeping import Children
 from .children.known import is_share
 from .codec import OutboxEntry
 from .commits.committer import Committer
+from .forgotten import clear_up
 from .groups.groups import Groups
 from .memory.loading import row_id_of
 from .memory.ready_queue import ReadyStep
@@ -148,7 +150,8 @@ class Lane:
         resident.instance = transition.instance
         resident.append_log(_log_entry(event))
         for effect in transition.effects:
-            self._follow(resident, effect)
+            self._follow(resident, effect, before)
+        clear_up(self, resident, before, event)
         if resident.log_part_due():
             self._cut_log(resident)
         self._wake_at(resident, next_wake_ms(transition.instance))
@@ -318,12 +321,12 @@ class Lane:
 
     # Effects
 
-    def _follow(self, resident: Resident, effect: Effect) -> None:
+    def _follow(self, resident: Resident, effect: Effect, before: Instance) -> None:
         if type(effect) is StepReady:
             resident.inputs[effect.path] = effect.input
             self._offer(resident, effect.path, effect.ready_at_ms)
         elif type(effect) is AttemptEnded:
-            self._record_attempt(resident, effect)
+            self._record_attempt(resident, effect, before)
         elif type(effect) is LeaseEnded:
             resident.lease_ended(effect.path)
             resident.told_to_stop(effect.path, effect.token, effect.reason)
@@ -360,12 +363,12 @@ class Lane:
         if not self.leaving:
             self.windows.add(step)
 
-    def _record_attempt(self, resident: Resident, effect: AttemptEnded) -> None:
+    def _record_attempt(self, resident: Resident, effect: AttemptEnded, before: Instance) -> None:
         record = effect.record
         resident.lease_ended(record.path)
         row_id = f"{resident.id}:{record.path}:{record.attempt}"
         entry = OutboxEntry("step", self._history.index("step"), record)
-        row = step_row(resident.instance, record, self.input_of(resident, record.path), effect.output)
+        row = step_row(resident.instance, record, self._input_of(resident, before, record.path), effect.output)
         resident.put_outbox(row_id, entry, row)
         # The next attempt's StepReady brings the input again.
         resident.inputs.pop(record.path, None)
@@ -385,9 +388,12 @@ class Lane:
 
     def input_of(self, resident: Resident, path: str) -> Any:
         """The step's rendered input: remembered, or rendered again as it was."""
+        return self._input_of(resident, resident.instance, path)
+
+    def _input_of(self, resident: Resident, instance: Instance, path: str) -> Any:
         inputs = resident.inputs
         if path not in inputs:
-            inputs[path] = render_input(resident.instance, resident.plan, path)
+            inputs[path] = render_input(instance, resident.plan, path)
         return inputs[path]
 
     def row(self, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
@@ -407,11 +413,13 @@ class Lane:
             return audit_row(resident.instance, entry.told)
         if isinstance(entry.told, CallsRecord):
             return calls_row(resident.instance, entry.part, entry.told)
-        record = entry.record
-        assert record is not None
-        step = resident.instance.steps[record.path]
-        output = step.result if record.outcome == "succeeded" else None
-        return step_row(resident.instance, record, self.input_of(resident, record.path), output)
+        assert entry.record is not None
+        return self.attempt_row(resident, resident.instance, entry.record)
+
+    def attempt_row(self, resident: Resident, instance: Instance, record: AttemptRecord) -> bytes:
+        """The row of an attempt, from an instance that holds its step."""
+        output = instance.steps[record.path].result if record.outcome == "succeeded" else None
+        return step_row(resident.instance, record, self._input_of(resident, instance, record.path), output)
 
     def confirm(self, resident: Resident, row_id: str) -> None:
         """A record stands in history: it leaves the outbox with the next write."""

@@ -305,6 +305,7 @@ class Committer:
         resident.acknowledged_write_id = write.write_id
         resident.attempted = ()
         resident.acknowledged_tokens = write.tokens
+        resident.strays_stored = write.strays
         self._release(write)
         for ticket, slot, outcome in write.answers:
             ticket.settle(slot, outcome)

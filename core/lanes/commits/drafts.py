@@ -27,6 +27,7 @@ class Write:
     sides: tuple[tuple[str, bytes], ...] = ()
     named: Named = ()
     intents: Sequence[Pending] = ()
+    strays: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +51,10 @@ class Drafts:
         """The instance as it is now; it is in flight from here on, unless it is too large."""
         self._writes += 1
         write_id = f"{self._writer}.{self._epoch}.{self._writes}"
+        # What the document as it stands does not refer to may go; what this one leaves is for the next.
+        gone = resident.strays[: resident.strays_stored]
+        del resident.strays[: resident.strays_stored]
+        resident.strays_stored = 0
         document = self._document(resident, write_id, now_ms)
         answers, resident.answers = resident.answers, []
         resident.changed = False
@@ -70,12 +75,23 @@ class Drafts:
             sides, resident.side_writes = resident.side_writes, ()
             lines = [line for ref, body in sides for line in (create_line(ref), body)] + [action, document]
             size_bytes = sum(map(len, lines))
+        if gone:
+            lines = [*lines, *map(delete_line, gone)]
         resident.in_flight = True
         named = resident.named_records() if resident.outbox else ()
-        count, tokens = len(sides), resident.instance.tokens
-        intents = tuple(resident.intents) if resident.intents else ()
         return Write(
-            resident, write_id, lines, size_bytes, count + 1, count, tokens, False, answers, sides, named, intents
+            resident,
+            write_id,
+            lines,
+            size_bytes,
+            items=len(sides) + 1 + len(gone),
+            side_count=len(sides),
+            tokens=resident.instance.tokens,
+            answers=answers,
+            sides=sides,
+            named=named,
+            intents=tuple(resident.intents) if resident.intents else (),
+            strays=len(resident.strays),
         )
 
     def deletion(self, resident: Resident) -> Write | None:
@@ -85,7 +101,7 @@ class Drafts:
             return None
         resident.changed = False
         resident.in_flight = True
-        lines = [delete_line(ref) for ref in codec.own_refs(resident.instance)]
+        lines = [delete_line(ref) for ref in (*codec.own_refs(resident.instance), *resident.strays)]
         lines.append(delete_line(resident.id, version.seq_no, version.primary_term))
         count = len(lines)
         return Write(resident, "", lines, sum(map(len, lines)), count, count - 1, delete=True)
@@ -107,5 +123,6 @@ class Drafts:
             log_parts=resident.log_parts,
             log=resident.log,
             outbox=[record.encoded for record in resident.outbox.values()] if resident.outbox else (),
+            strays=resident.strays,
             intents=[pending.encoded for pending in resident.intents] if resident.intents else (),
         )

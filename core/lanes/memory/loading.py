@@ -94,7 +94,10 @@ def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, versio
     for entry in bookkeeping.log:
         resident.append_log(bytes(entry))
     for outbox_entry in bookkeeping.outbox:
-        resident.put_outbox(row_id_of(instance, outbox_entry), outbox_entry, None)
+        row = None if outbox_entry.row is None else codec.encode_json(outbox_entry.row)
+        resident.put_outbox(row_id_of(instance, outbox_entry), outbox_entry, row)
+    resident.strays = list(bookkeeping.strays)
+    resident.strays_stored = len(bookkeeping.strays)
     for intent in bookkeeping.intents:
         resident.put_intent(intent, stored=True)
     return resident

@@ -57,6 +57,7 @@ class Resident:
     `written_held` is the `held` of the last document written. `intents` are what it wants of its children, `told` is
     the usage and the attempts that its parent knows of. `heard`: it has ended, and its parent's document says so, or
     nobody asks for it any more. `childless`: it has ended, and none of its children's documents is left.
+    `strays` are side documents that it no longer refers to, the first `strays_stored` of them as its document says.
     """
 
     __slots__ = (
@@ -84,6 +85,8 @@ class Resident:
         "ready",
         "side_writes",
         "stopped",
+        "strays",
+        "strays_stored",
         "told",
         "version",
         "wake_at_ms",
@@ -118,6 +121,8 @@ class Resident:
         self.intents: list[Pending] = []
         self.told: tuple[Usage, int] | None = None
         self.heard = False
+        self.strays: list[str] = []
+        self.strays_stored = 0
         self.childless = False
 
     @property

@@ -95,3 +95,70 @@ def sides(cluster: ModelElasticsearch) -> dict[str, dict[str, Any]]:
 def rows(cluster: ModelElasticsearch, kind: str) -> dict[str, dict[str, Any]]:
     """What stands in history: `steps`, `instances` or `events`, by id."""
     return documents(cluster, getattr(NAMES, kind))
+
+
+NESTED = """
+name: nested
+inputs:
+  groups: {type: array, default: []}
+steps:
+  - {name: before, executor: work, input: {prefix: p}}
+  - name: each-group
+    foreach: "{{ inputs.groups }}"
+    max_parallel: 3
+    steps:
+      - {name: open, executor: work, input: "{{ item.name }}"}
+      - name: each-host
+        foreach: "{{ item.hosts }}"
+        max_parallel: 5
+        steps:
+          - name: scan
+            executor: work
+            input: "{{ steps.before.result.prefix }}/{{ steps.open.result }}/{{ item }}"
+outputs: {all: "{{ steps.each-group.result }}"}
+"""
+
+CALLS_EACH = """
+name: calls-each
+inputs:
+  hosts: {type: array, default: []}
+steps:
+  - name: each-host
+    foreach: "{{ inputs.hosts }}"
+    max_parallel: 4
+    workflow: called
+    input: {host: "{{ item }}"}
+outputs: {all: "{{ steps.each-host.result }}"}
+"""
+
+UNDONE = """
+name: undone
+inputs:
+  hosts: {type: array, default: []}
+steps:
+  - name: each-host
+    foreach: "{{ inputs.hosts }}"
+    max_parallel: 2
+    steps:
+      - name: book
+        executor: work
+        input: "{{ item }}"
+        compensate: {executor: work, input: "{{ item }}"}
+  - {name: charge, executor: work}
+"""
+
+LARGE = """
+name: large
+inputs:
+  hosts: {type: array, default: []}
+steps:
+  - {name: before, executor: work}
+  - name: each-host
+    foreach: "{{ inputs.hosts }}"
+    max_parallel: 8
+    steps:
+      - name: scan
+        executor: work
+        input: "{{ item.id }}/{{ steps.before.result | length }}"
+outputs: {all: "{{ steps.each-host.result }}"}
+"""
