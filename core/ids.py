@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from random import Random
+from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9._:-]")
 _LOOP_INDEX = re.compile(r":(\d+)")
 _INSTANCE = re.compile(r"(\d{2,4})-[0-9a-f]{28}", re.ASCII)
 
@@ -40,6 +42,8 @@ def step_id(instance_id: str, path: str, token: int) -> str:
     """URL-safe: the loop index `[17]` of a run path becomes `:17`, which no step name can hold."""
     if "[" in path:
         path = path.replace("[", ":").replace("]", "")
+    if _UNSAFE.search(path):  # the cases of a switch have free names
+        path = quote(path, safe=":")
     return f"{instance_id}~{path}~{token}"
 
 
@@ -49,6 +53,8 @@ def parse_step_id(text: str) -> LeaseName | None:
     if len(parts) != 3 or not parts[2].isascii() or not parts[2].isdigit() or len(parts[2]) > 18:
         return None
     instance_id, path, token = parts
+    if "%" in path:
+        path = unquote(path)
     if ":" in path:
         path = _LOOP_INDEX.sub(r"[\1]", path)
     return LeaseName(instance_id, path, int(token))

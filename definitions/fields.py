@@ -109,12 +109,12 @@ Condition = Annotated[Any, BeforeValidator(_condition), WithJsonSchema({"type": 
 NAME = r"^[a-z0-9][a-z0-9-]{0,127}$"
 CAPABILITY = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 INPUT_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,127}$"
-CASE = r"^[^.:/\[\]\x00-\x1f]{1,128}$"
+CASE = r"^[^.:/~%\[\]\x00-\x1f]{1,128}$"
 PATTERN_WORDS = {
     NAME: "a-z, 0-9 and -, not beginning with -, at most 128 characters",
     CAPABILITY: "a-z, 0-9, -, _ and ., beginning with a letter or digit, at most 128 characters",
     INPUT_NAME: "letters, digits and _, beginning with a letter, at most 128 characters",
-    CASE: "at least 1 and at most 128 characters, none of them . : / [ or ]",
+    CASE: "at least 1 and at most 128 characters, none of them . : / ~ % [ or ]",
 }
 """What the patterns of names allow, in words."""
 

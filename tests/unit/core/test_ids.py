@@ -35,3 +35,12 @@ def test_what_is_no_step_id_is_none(text: str) -> None:
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     name = parse_step_id(text)
     assert name is None or name.token >= 0
+
+
+def test_a_step_in_a_case_with_a_free_name_has_an_id_for_addresses_too() -> None:
+    text = step_id("03-abc", "branch.HTTP 500 (größer).retry", 5)
+    assert text.isascii()
+    assert " " not in text
+    name = LeaseName("03-abc", "branch.HTTP 500 (größer).retry", 5)
+    assert parse_step_id(text) == name
+    assert parse_step_id("03-abc~branch.HTTP 500 (größer).retry~5") == name
