@@ -77,7 +77,7 @@ IN = "steps: [{name: b, executor: x}]"
         ("{name: a, switch: '{{ now }}', ¦cases: {else: [{name: b, executor: x}]}}", ".cases",
          "`else` can't be the name of a case; `else` stands next to `cases`"),
         ("{name: a, switch: '{{ now }}', cases: {¦a.b: [{name: b, executor: x}]}}", ".cases.a.b",
-         "found the name `a.b`; allowed: at least 1 and at most 128 characters, none of them . : / [ or ]"),
+         "found the name `a.b`; allowed: at least 1 and at most 128 characters, none of them . : / ~ % [ or ]"),
         ("{name: a, switch: '{{ now }}', cases: {1: [{name: b, wait: ¦1}]}}", ".cases.1[0].wait", "found 1; allowed:"),
         ("{name: a, switch: '{{ now }}', cases: {x: [{name: b, wait: 1s}]}, else: [{name: b, ¦wate: 1s}]}",
          ".else[0].wate", "unknown key `wate`; did you mean `wait`?"),
