@@ -224,8 +224,9 @@ class _Reading:
         return key
 
     def _names_cases(self) -> bool:
-        """Whether the mapping stands under the key `cases`, whose keys are values: those of a switch, as text."""
-        return len(self.stack) > 1 and self.stack[-2].key == "cases"
+        """Whether the mapping stands under the key `cases` of an item of a list, as a step is: its keys are values."""
+        above = self.stack[-3:-1]
+        return len(above) == 2 and above[1].key == "cases" and isinstance(above[0].node.value, list)
 
     def _scalar(self, event: ScalarEvent) -> Node:
         node = self._node(event.value, event)

@@ -75,6 +75,8 @@ _TIMEOUT = "Of the whole step, from its beginning; then it fails with the type t
 class Compensate(Model):
     """What undoes a step that had succeeded, when the instance fails or is cancelled later."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["executor"]}, {"required": ["workflow"]}]})
+
     executor: Given[Capability] = Field(default=None, description="The capability that may claim it.")
     workflow: Given[Name] = Field(default=None, description="The workflow that does it, in place of an executor.")
     version: Given[WorkflowVersion] = Field(default=None, description="Of the workflow: active, or a number.")

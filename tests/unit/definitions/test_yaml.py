@@ -98,6 +98,10 @@ def test_anchors_and_aliases_give_the_same_value() -> None:
         ("1: a\n", 'a key must be a string, not 1; quote it: "1"', 1, 1),
         ("? [a]\n: b\n", "a key must be a string, not a list", 1, 3),
         ("true: a\n", "a key must be a string, not true", 1, 1),
+        ("cases: {true: a}\n", "a key must be a string, not true", 1, 9),
+        ("- input: {cases: {1: a}}\n", "a key must be a string, not 1", 1, 19),
+        ("- cases: {[a]: b}\n", "a key must be a string, not a list", 1, 11),
+        ("- cases: {1: a, '1': b}\n", "`1` stands twice", 1, 17),
         ("a: *b\n", "found *b, but no `&b` ends before it", 1, 4),
         ("a: &b [*b]\n", "found *b, but no `&b` ends before it", 1, 8),
         ("a: .inf\n", ".inf is not a JSON number", 1, 4),
@@ -224,3 +228,12 @@ yaml_marks = st.sampled_from([*"{}[]:,-?!&*|>'\"%@`#~ \n\t", "\n  ", "- ", ": ",
 @given(st.lists(st.one_of(yaml_marks, st.text(max_size=3)), max_size=40).map("".join))
 def test_any_text_made_of_yaml_marks_loads_or_is_refused(source: str) -> None:
     loads_or_refuses(source)
+
+
+def test_the_names_of_cases_are_values_as_text() -> None:
+    text = "steps:\n  - cases: {true: a, False: b, 1: c, 0x10: d, 1.50: e, null: f, ~x: g, on: h, '2': i}\n"
+    _, (read,), violations = read_documents(text)
+    assert violations == []
+    cases = read.root.value["steps"][0]["cases"]
+    assert list(cases) == ["true", "false", "1", "16", "1.5", "null", "~x", "on", "2"]
+    assert read.root.key_place(("steps", 0, "cases", "false")) == (2, 22)

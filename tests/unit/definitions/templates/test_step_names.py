@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from leasehold.definitions import compile_value
+from leasehold.definitions.templates import ValueCompiler
 
 from .seen import CONTEXT, failure, render
 
@@ -79,3 +80,23 @@ def test_an_unknown_hyphenated_name_is_taken_whole() -> None:
 
 def test_a_set_variable_of_another_name_is_no_step() -> None:
     assert render("{% set mysteps = {'a': 5} %}{{ mysteps.a-inputs.n }}") == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ signals.ticket-closed.by }}", "me"),
+        ("{{ signals . ticket - closed . by }}", "me"),
+        ("{{ signals['ticket-closed'].by }}", "me"),
+        ("{{ signals.go.n - 1 }}", 6),
+        ("{{ signals.go.n-inputs.b }}", 5),
+        ("{{ inputs.signals.go-1 }}", 2),
+        ("{{ signals.nobody-waits | default('none') }}", "none"),
+    ],
+)
+def test_the_name_of_a_signal_may_hold_hyphens_too(text: str, value: Any) -> None:
+    signals = {"ticket-closed": {"by": "me"}, "go": {"n": 7}}
+    given = {**CONTEXT, "signals": signals, "inputs": {"b": 2, "signals": {"go": 3}}}
+    template = ValueCompiler((), ("ticket-closed", "go")).compile(text)
+    assert template is not None
+    assert template.render(given) == value
