@@ -22,6 +22,7 @@ from tests.kit.served import Served, calling
 README = blocks((ROOT / "README.md").read_text())
 ADDRESS = "http://127.0.0.1:8080"
 HELLO = (ROOT / "examples/hello.yaml").read_text()
+ROLLOUT = (ROOT / "examples/rollout.yaml").read_text()
 
 _ANYTHING = "..."
 
@@ -57,10 +58,11 @@ def test_every_other_command_exists(line: str) -> None:
         assert words[1] in commands
 
 
-def test_the_workflow_shown_is_the_example() -> None:
-    assert [block.text for block in README if block.language == "yaml"] == [HELLO]
+def test_the_workflows_shown_are_the_examples() -> None:
+    assert [block.text for block in README if block.language == "yaml"] == [HELLO, ROLLOUT]
     assert [definition.name for definition in load(HELLO.encode(), origin="README.md")] == ["hello"]
     assert len(HELLO.splitlines()) <= 20
+    assert len(ROLLOUT.splitlines()) <= 30
 
 
 @pytest.mark.elasticsearch

@@ -23,7 +23,9 @@ class Block(Struct, frozen=True):
 
 def pages() -> list[Path]:
     """Every Markdown page that the project ships, in a stable order."""
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md")])
+    return sorted(
+        [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("examples/*.md")]
+    )
 
 
 def blocks(text: str) -> list[Block]:

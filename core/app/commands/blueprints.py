@@ -36,7 +36,7 @@ def expansion_of(settings: list[str] | None, values: Path | None, blocks: list[P
     for setting in settings or []:
         name, equals, text = setting.partition("=")
         if not equals or not name:
-            raise CommandFailed(f"found --set {setting!r}; allowed: --set NAME=VALUE")
+            raise CommandFailed(f"--set is {setting!r}; write it as name=value")
         texts[name.strip()] = text
     try:
         given = values_of(read(values), origin=str(values)) if values is not None else {}

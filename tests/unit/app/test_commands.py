@@ -94,6 +94,78 @@ def test_nothing_is_stored_if_one_of_the_files_is_invalid(tmp_path: Path) -> Non
     assert "nothing was stored" in failed("workflows", "put", str(good), str(bad))
 
 
+BLUEPRINT = """\
+blueprint: greeting
+parameters: {who: {type: string, required: true}, loud: {type: boolean, default: false}}
+name: greet-${{ parameters.who }}
+steps:
+  - {name: greet, use: say, with: {text: "hello ${{ parameters.who }}", loud: "${{ parameters.loud }}"}}
+"""
+BLOCKS = """\
+blocks:
+  say:
+    parameters: {text: {type: string}, loud: {type: boolean}}
+    steps: [{name: speak, executor: speaker, input: ["${{ parameters.text }}", "${{ parameters.loud }}"]}]
+"""
+WRITTEN_OUT = """\
+# Rendered from the blueprint greeting.
+name: greet-ada
+steps:
+  - name: greet
+    switch: "{{ 'say' }}"
+    cases:
+      say:
+        - name: speak
+          executor: speaker
+          input: [hello ada, true]
+"""
+
+
+@pytest.fixture
+def blueprint(tmp_path: Path) -> list[str]:
+    """The arguments that name a blueprint and the blocks that it uses."""
+    path, blocks = tmp_path / "greeting.yaml", tmp_path / "blocks.yaml"
+    path.write_text(BLUEPRINT, encoding="utf-8")
+    blocks.write_text(BLOCKS, encoding="utf-8")
+    return [str(path), "--blocks", str(blocks)]
+
+
+def test_a_blueprint_is_rendered_with_values_of_a_file_and_of_the_command_line(
+    blueprint: list[str], tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("{who: eve, loud: true}", encoding="utf-8")
+    result = run("workflows", "render", *blueprint, "--values", str(values), "--set", "who=ada")
+    assert (result.exit_code, result.stdout) == (0, WRITTEN_OUT)
+    assert run("workflows", "render", "-", stdin=WRITTEN_OUT).stdout == WRITTEN_OUT
+    assert run("workflows", "render", "-", stdin=f"{VALID}---\n{WRITTEN_OUT}").stdout == f"{VALID}---\n{WRITTEN_OUT}"
+
+
+def test_a_blueprint_is_validated_with_its_values(blueprint: list[str]) -> None:
+    result = run("workflows", "validate", *blueprint, "--set", "who=ada", "--set", "loud=true")
+    assert (result.exit_code, result.stdout.endswith("greet-ada version 1 is valid\n")) == (0, True)
+    sentence = failed("workflows", "validate", *blueprint, "--set", "loud=maybe")
+    assert "greeting.yaml:2:14: parameters.who: the parameter `who` of the blueprint `greeting` is missing" in sentence
+    assert 'parameters.loud: found "maybe"; allowed: true or false' in sentence
+
+
+def test_a_blueprint_without_its_values_is_neither_rendered_nor_stored(blueprint: list[str]) -> None:
+    assert "is not valid:\n" in failed("workflows", "render", *blueprint)
+    assert "nothing was stored" in failed("workflows", "put", *blueprint)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--set", "who"], "--set is 'who'; write it as name=value"),
+        (["--values", "/nowhere.yaml"], "/nowhere.yaml can't be read"),
+        (["--blocks", "/nowhere.yaml"], "/nowhere.yaml can't be read"),
+    ],
+)
+def test_values_that_can_not_be_had_are_one_sentence(blueprint: list[str], options: list[str], part: str) -> None:
+    assert part in failed("workflows", "validate", *blueprint, *options)
+
+
 def test_an_address_that_is_no_url_is_refused() -> None:
     assert "write http://host:port" in failed("workflows", "list", "--server", "no url")
 
