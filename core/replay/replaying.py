@@ -75,8 +75,8 @@ def compare(recording: Recording, own: Plan, other: Plan) -> Replayed:
 def _replayed(recording: Recording, track: Track) -> Replayed:
     inside: Difference | None = None
     for number, event in enumerate(recording.events, 1):
-        transition = track.take(event)
-        if (unlike := _refusal(transition, track.before)) is not None:
+        unlike, transition = _taken(track, event)
+        if unlike is not None:
             return Replayed(track.instance, number - 1, _first(inside, _difference(recording, number, unlike)))
         for wanted, share in _shares(recording, transition):
             inside = _first(inside, _replayed(share, track.share(wanted, share.instance)).difference)
@@ -90,8 +90,9 @@ def _compared(recording: Recording, recorded: Track, replayed: Track) -> Replaye
     inside: Difference | None = None
     for number, event in enumerate(recording.events, 1):
         late = _timer(recorded.instance, replayed.instance, event)
-        own, other = recorded.take(event), replayed.take(event)
-        unlike = late or _parting(recorded, replayed, event, own, other)
+        own = recorded.take(event)
+        unlike, other = _taken(replayed, event)
+        unlike = late or unlike or _parting(recorded, replayed, event, own, other)
         if unlike is not None:
             return Replayed(replayed.instance, number - 1, _first(inside, _difference(recording, number, unlike)))
         for wanted, share in _shares(recording, own):
@@ -115,19 +116,23 @@ def _first(one: Difference | None, other: Difference | None) -> Difference | Non
 
 
 def _parting(recorded: Track, replayed: Track, event: AnyEvent, own: Transition, other: Transition) -> Unlike | None:
-    if (unlike := _refusal(other, replayed.before)) is not None:
-        return unlike
     paths = dict.fromkeys((*recorded.changed(), *replayed.changed()))
     if (unlike := past(recorded.instance, replayed.instance, paths)) is not None:
         return unlike
     return followed(recorded.given(event, own), replayed.given(event, other))
 
 
-def _refusal(transition: Transition, before: Instance) -> Unlike | None:
-    """What was applied once, and now is refused or changes nothing."""
+def _taken(track: Track, event: AnyEvent) -> tuple[Unlike | None, Transition]:
+    """Let the event happen, which did happen once: it may be refused now, change nothing, or make no sense at all."""
+    try:
+        transition = track.take(event)
+    except Exception as error:  # noqa: BLE001  the machine's own checks, which no sound record runs into
+        return Unlike("", "event", "applied", f"impossible: {error!r}"), Transition(track.instance)
     if transition.refused is not None:
-        return Unlike("", "event", "applied", f"refused: {transition.refused.detail}")
-    return Unlike("", "event", "applied", "without effect") if transition.instance is before else None
+        return Unlike("", "event", "applied", f"refused: {transition.refused.detail}"), transition
+    if transition.instance is track.before:
+        return Unlike("", "event", "applied", "without effect"), transition
+    return None, transition
 
 
 def _timer(recorded: Instance, replayed: Instance, event: AnyEvent) -> Unlike | None:
