@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.answering import Answering, answering_replica
+from tests.kit.markdown import ROOT
+from tests.kit.served import calling
 
 DEFINITION = """\
 name: ask-first
@@ -113,6 +115,28 @@ async def test_a_workflow_from_its_file_to_a_decision(served: Answering, tmp_pat
     assert (await leasehold("instances", "reject", instance, code=1)).startswith("leasehold: ")
     cancelled = json.loads(await leasehold("instances", "cancel", instance, "--reason", "enough", "--json"))
     assert cancelled["status"] in ("cancelling", "cancelled")
+
+
+async def test_a_blueprint_is_stored_written_out(served: Answering, tmp_path: Path) -> None:
+    leasehold = CommandLine(served.url)
+    folder = ROOT / "examples/blueprints"
+    report = [str(folder / "nightly-report.yaml"), "--values", str(folder / "web.values.yaml")]
+    report += ["--blocks", str(folder / "blocks.yaml")]
+    rendered = await leasehold("workflows", "render", *report, "--set", "days=7")
+    assert await leasehold("workflows", "put", *report, "--set", "days=7") == (
+        "nightly-report-web version 1 stored; active\n"
+    )
+    assert await leasehold("workflows", "show", "nightly-report-web") == rendered
+    again = await leasehold("workflows", "put", *report, "--set", "days=8", code=1)
+    assert "version 1" in again
+
+
+async def test_a_definition_that_is_put_over_http_has_its_blocks_written_out(served: Answering) -> None:
+    text = "name: twice\nblocks: {one: {steps: [{name: act, executor: nobody}]}}\nsteps: [{use: one}]\n"
+    async with calling(served.url) as caller:
+        await caller.put_definition("twice", text)
+        status, view = await caller.send("GET", "/_workflows/twice")
+    assert (status, "blocks" in view["source"], "executor: nobody" in view["source"]) == (200, False, True)
 
 
 async def test_what_a_server_refuses_is_told_in_its_words(served: Answering, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from leasehold.definitions import load
 
-from tests.kit.markdown import ROOT
+from tests.kit.markdown import ROOT, relative_links
 from tests.kit.served import Caller, Served, calling
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -33,6 +33,12 @@ def test_an_example_is_a_valid_definition_named_as_its_file(path: Path) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_begins_with_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")
+
+
+def test_the_gallery_names_every_example() -> None:
+    listed = set(relative_links((ROOT / "examples/README.md").read_text()))
+    files = {str(path.relative_to(ROOT / "examples")) for path in (ROOT / "examples").glob("**/*.yaml")}
+    assert files - listed == set()
 
 
 def test_the_investigation_is_the_definition_that_every_release_must_run() -> None:
