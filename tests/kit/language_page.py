@@ -3,6 +3,9 @@
 An example is a fenced block of YAML. Its info string says what it is: nothing, a definition that succeeds;
 `failed=<type>`, one that fails so; `refused`, one that does not load, followed by a block of text with what is printed;
 `values=<blueprint>` and `rendered=<blueprint>`, the values for a blueprint of the page and what it gives with them.
+
+`python -m tests.kit.language_page` writes what is printed and what is given anew, after the words of an error or an
+example have changed.
 """
 
 from __future__ import annotations
@@ -85,3 +88,26 @@ def refusal_of(example: Example) -> str:
     except DefinitionError as error:
         return f"{error}\n"
     return ""
+
+
+def rewritten() -> str:
+    """The page with what its examples print and give today."""
+    parts, at = [], 0
+    for fence in _FENCE.finditer(PAGE):
+        kind, _, about = fence[2].partition("=")
+        said = fence[3]
+        if kind == "rendered":
+            (example,) = (one for one in runnable() if one.is_blueprint and one.name == about)
+            said = definitions_of(example)[0].source
+        elif fence[1] == "text":
+            before = max(
+                (one for one in EXAMPLES if one.line < PAGE.count("\n", 0, fence.start())), key=lambda one: one.line
+            )
+            said = refusal_of(before) if before.kind == "refused" else said
+        parts += [PAGE[at : fence.start(3)], said]
+        at = fence.end(3)
+    return "".join([*parts, PAGE[at:]])
+
+
+if __name__ == "__main__":
+    PATH.write_text(rewritten())
