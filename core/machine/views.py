@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ...claim.wire import ApprovalView, InstanceView, KeptSignal, PartsView, StepView, Usage
 from ...definitions.plan import (
@@ -22,6 +23,7 @@ from ...definitions.plan import (
     While,
 )
 from .children import CHILD_ITEMS
+from .outcomes import result_of
 from .state import FINAL_STEP, Approval, Instance, StepState, StepStatus, plain
 
 KINDS: dict[type[Flow], str] = {
@@ -49,7 +51,7 @@ def instance_view(instance: Instance, plan: Plan | None) -> InstanceView:
         tenant=instance.tenant,
         space=instance.space,
         created_at_ms=instance.created_at_ms,
-        steps=[step_view(instance, plan, path) for path in _in_order(instance, plan)],
+        steps=[step_view(instance, plan, path) for path in in_order(instance.steps, plan)],
         finished_at_ms=instance.finished_at_ms or None,
         inputs=plain(instance.inputs),
         trigger=plain(instance.trigger),
@@ -85,7 +87,7 @@ def step_view(instance: Instance, plan: Plan | None, path: str) -> StepView:
         status=state.status.value,
         executor=step.executor if step is not None else "",
         attempt=state.attempt,
-        result=plain(state.result),
+        result=plain(state.result) if plan is None or flow is None else result_of(plan, instance.steps, path),
         error=state.error,
         ready_at_ms=state.ready_at_ms or None,
         started_at_ms=state.claimed_at_ms or None,
@@ -107,12 +109,13 @@ def step_view(instance: Instance, plan: Plan | None, path: str) -> StepView:
 _SEGMENT = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
 
 
-def _in_order(instance: Instance, plan: Plan | None) -> list[str]:
+def in_order(paths: Iterable[str], plan: Plan | None) -> list[str]:
     """The run paths as the YAML has their steps, those inside a step after it, iteration by iteration."""
+    known = dict.fromkeys(paths)
     if plan is None:
-        return list(instance.steps)
-    if instance.steps.keys() <= plan.steps.keys():
-        return [path for path in plan.steps if path in instance.steps]
+        return list(known)
+    if known.keys() <= plan.steps.keys():
+        return [path for path in plan.steps if path in known]
     places = {path: place for place, path in enumerate(plan.steps)}
 
     def key(path: str) -> list[tuple[int, int]]:
@@ -123,7 +126,7 @@ def _in_order(instance: Instance, plan: Plan | None) -> list[str]:
             keys.append((places.get(static, -1), int(index or -1)))
         return keys
 
-    return sorted(instance.steps, key=key)
+    return sorted(known, key=key)
 
 
 def _planned(plan: Plan | None, path: str) -> StepPlan | None:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...claim.wire import InstanceView
+from ...definitions.plan import Plan
 from ..engine import Engine
 from ..errors import NotFound, StoreRejected
 from ..es.finished import finished_instance_body, finished_share_body
@@ -15,6 +16,7 @@ from ..lanes.memory.loading import with_sides
 from ..machine import instance_view
 from ..machine.state import Instance
 from ..principal import Principal
+from .shares import with_open_shares
 
 
 class Stored(Struct, frozen=True):
@@ -53,7 +55,11 @@ class Reads:
 
     async def find(self, principal: Principal, instance_id: str) -> InstanceView | None:
         found = await self.stored(principal, instance_id)
-        return None if found is None else self._with_progress(await self.view_of(found.instance))
+        if found is None:
+            return None
+        plan = await self._plan_of(found.instance)
+        view = instance_view(found.instance, plan)
+        return self._with_progress(await with_open_shares(self._engine, view, found.instance, plan), found.instance)
 
     async def view(self, principal: Principal, instance_id: str) -> InstanceView:
         """Raises: NotFound."""
@@ -63,21 +69,31 @@ class Reads:
         return view
 
     async def view_of(self, instance: Instance) -> InstanceView:
-        try:
-            plan = await self._engine.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
-        except NotFound:
-            plan = None
-        return instance_view(instance, plan)
+        return instance_view(instance, await self._plan_of(instance))
 
-    def _with_progress(self, view: InstanceView) -> InstanceView:
+    async def _plan_of(self, instance: Instance) -> Plan | None:
+        try:
+            return await self._engine.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
+        except NotFound:
+            return None
+
+    def _with_progress(self, view: InstanceView, instance: Instance) -> InstanceView:
         """What heartbeats told of running attempts is in the owner's memory only: a bare renewal writes nothing."""
         lane = self._engine.lanes.get(view.instance_id.partition("-")[0])
-        resident = None if lane is None else lane.residents.get(view.instance_id)
-        if resident is None or not resident.progress:
+        if lane is None:
+            return view
+        told: dict[str, tuple[float | None, str | None]] = {}
+        # Run paths are the instance's own in itself and in its shares, not in sub-workflows.
+        shares = [child for step in view.steps if step.kind == "foreach" for child in step.children]
+        for id in (instance.id, *shares):
+            resident = lane.residents.get(id)
+            if resident is not None and resident.progress:
+                told.update(resident.progress)
+        if not told:
             return view
         steps = []
         for step in view.steps:
-            progress, message = resident.progress.get(step.run_path, (None, None))
+            progress, message = told.get(step.run_path, (None, None))
             steps.append(msgspec.structs.replace(step, progress=progress, message=message))
         return msgspec.structs.replace(view, steps=steps)
 

@@ -124,6 +124,14 @@ class Children:
         self._lost[child.id] = child.parent_id, ChildRefused(now_ms, child.parent_path or "", child.id, error)
         self._wanted.set()
 
+    def end_orphan(self, child: Resident) -> None:
+        """Nobody asks for this child: it ends, and leaves its records."""
+        log.warning("children.orphan", lane=self._lane.name, instance_id=child.id)
+        if not child.finished:
+            now_ms = self._lane.parts.clock.now_ms()
+            by = f"instance {child.instance.parent_id}"
+            self._apply(child, TerminateRequested(now_ms, by, "no instance asks for this child any more"))
+
     def close(self) -> None:
         """End the loop."""
         self._wanted.set()

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from ....claim.wire import ErrorInfo
 from ...errors import NotFound
 from ...es.finished import finished_body
 from ...history_records import CallsRecord
@@ -22,6 +23,7 @@ from ...machine.events import Released
 from ...machine.state import Instance, StepStatus
 from ...ports import Store, StoredDocument, Version
 from .. import codec
+from ..children.orphans import unwanted
 from ..codec import Bookkeeping
 from ..parts import Parts
 from ..remembering import name_of
@@ -36,12 +38,16 @@ _IDS_A_SEARCH = 1_000
 
 
 class Prepared(Struct):
-    """An instance that is ready to come into memory. `late`: its create arrived after it had ended elsewhere."""
+    """An instance that is ready to come into memory.
+
+    `late`: its create arrived after it had ended elsewhere. `orphan`: it is a child that its parent does not ask for.
+    """
 
     instance: Instance
     bookkeeping: Bookkeeping
     version: Version
     late: bool = False
+    orphan: bool = False
 
 
 async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Container[str]) -> list[Prepared]:
@@ -55,7 +61,7 @@ async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Con
             one = _decoded(lane, document)
             if one is not None:
                 decoded[document.id] = one
-    known = [one for one in decoded.values() if await _has_plan(lane, one.instance)]
+    known = [one for one in decoded.values() if await _has_plan(lane, one)]
     instances = await with_sides(lane.parts.store, lane.index, [one.instance for one in known])
     for one, instance in zip(known, instances, strict=True):
         one.instance = instance
@@ -77,9 +83,13 @@ def install(lane: Lane, prepared: Sequence[Prepared], departed: Container[str]) 
         try:
             revoke_unanswered(lane, resident, one.bookkeeping)
             lane.install(resident)
-        except Exception:
+            if one.orphan:
+                lane.children.end_orphan(resident)
+        except Exception as error:
             log.exception("lane.poison_instance", lane=lane.name, instance_id=id)
             lane.leave_alone(resident)
+            if one.instance.parent_id is not None:
+                lane.children.fail_step_of(one.instance, ErrorInfo("internal", f"it could not be loaded: {error!r}"))
 
 
 def resident_of(lane: Lane, instance: Instance, bookkeeping: Bookkeeping, version: Version) -> Resident:
@@ -172,11 +182,14 @@ def _decoded(lane: Lane, document: StoredDocument) -> Prepared | None:
         return None
 
 
-async def _has_plan(lane: Lane, instance: Instance) -> bool:
+async def _has_plan(lane: Lane, one: Prepared) -> bool:
+    instance = one.instance
     try:
         await lane.parts.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
     except NotFound as error:
         log.error("lane.instance_without_definition", lane=lane.name, instance_id=instance.id, error=str(error))
+        if instance.parent_id is not None:
+            lane.children.fail_step_of(instance, ErrorInfo("workflow_not_found", str(error)))
         return False
     return True
 
@@ -197,3 +210,7 @@ async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
         finished = await finished_ids(lane.parts, [instance_row_id(one.instance) for one in fresh])
         for one in fresh:
             one.late = instance_row_id(one.instance) in finished
+        children = [one for one in fresh if one.instance.parent_id is not None and not one.late]
+        alone = await unwanted(lane, [one.instance for one in children]) if children else set()
+        for one in children:
+            one.orphan = one.instance.id in alone

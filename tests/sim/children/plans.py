@@ -162,3 +162,19 @@ steps:
         input: "{{ item.id }}/{{ steps.before.result | length }}"
 outputs: {all: "{{ steps.each-host.result }}"}
 """
+
+LOOPED = """
+name: looped
+inputs:
+  hosts: {type: array, default: []}
+steps:
+  - name: until-quiet
+    while: "{{ (steps.probe.result or {'more': true}).more }}"
+    max_iterations: 10
+    steps:
+      - name: each-host
+        foreach: "{{ inputs.hosts }}"
+        steps:
+          - {name: scan, executor: work, input: "{{ item }}"}
+      - {name: probe, executor: work}
+"""
