@@ -335,6 +335,39 @@ class InstanceView(Struct, frozen=True, omit_defaults=True):
     parent_step: str | None = None
 
 
+class Cause(Struct, frozen=True, omit_defaults=True):
+    """One thing that an instance waits for: what it is, and what to do about it.
+
+    `cause` is a stable word: `no-executor`, `queue`, `lease`, `backoff`, `approval`, `timer`, `signal`, `children`,
+    `inside`, `paused`, `concurrency`, `quota`, `lane`, `history`. `step` is a run path, absent where the cause is the
+    whole instance's. `until_ms`: when it is over by itself. `ahead`: so many steps are to be claimed before, or more
+    where `or_more`. `holders`: who has what it waits for. `children` explain themselves, one level down.
+    """
+
+    cause: str
+    text: str
+    advice: str
+    step: str | None = None
+    until_ms: int | None = None
+    ahead: int | None = None
+    or_more: bool = False
+    holders: list[str] = field(default_factory=list)
+    progress: float | None = None
+    message: str | None = None
+    error: ErrorInfo | None = None
+    children: list[Explanation] = field(default_factory=list)
+
+
+class Explanation(Struct, frozen=True, omit_defaults=True):
+    """Why an instance waits. `summary` is one sentence; `causes` are empty where nothing holds it up."""
+
+    instance_id: str
+    workflow: str
+    status: str
+    summary: str
+    causes: list[Cause] = field(default_factory=list)
+
+
 class AttemptCalls(Struct, frozen=True, omit_defaults=True):
     """The calls that were reported of one attempt, in order. `outcome` stands once the attempt has finished."""
 

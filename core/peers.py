@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ..claim.wire import (
     ClaimedStep,
+    Explanation,
     InstanceView,
     Problem,
     StartAnswer,
@@ -70,11 +71,23 @@ class SteerAt(PeerRequest, frozen=True, tag="steer"):
     order: AnyOrder
 
 
+class ExplainAt(PeerRequest, frozen=True, tag="explain"):
+    """Why an instance of the peer's lanes waits."""
+
+    instance_id: str
+
+
+class SeenAt(PeerRequest, frozen=True, tag="seen"):
+    """Which workers asked the peer for work of these capabilities in the last minute, for the principal's tenant."""
+
+    capabilities: list[str]
+
+
 class LookAt(PeerRequest, frozen=True, tag="look"):
     """The control index holds something new, such as lanes that were given back: look at it now."""
 
 
-AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | LookAt
+AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | LookAt
 
 
 class PeerAnswer(Struct, frozen=True, omit_defaults=True):
@@ -87,6 +100,8 @@ class PeerAnswer(Struct, frozen=True, omit_defaults=True):
     starts: list[StartResult] | None = None
     steps: list[ClaimedStep] | None = None
     instance: InstanceView | None = None
+    explanation: Explanation | None = None
+    seen: dict[str, list[str]] | None = None
 
 
 class Relayed(LeaseholdError):

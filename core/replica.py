@@ -18,6 +18,7 @@ from ..claim.wire import (
     DefinitionList,
     DefinitionStored,
     DefinitionView,
+    Explanation,
     FailBody,
     FailedList,
     HeartbeatAnswer,
@@ -40,6 +41,8 @@ from .metrics import Metrics
 from .operations.calls import Calls
 from .operations.claims import Claims
 from .operations.dead_letters import DeadLetters, Filter
+from .operations.executors import Executors
+from .operations.explain import Explain
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
 from .operations.reads import Reads
@@ -75,14 +78,16 @@ class Replica:
         self._engine = engine
         self._reads = Reads(engine)
         self._starts = Starts(engine, self._reads, peers)
-        self._claims = Claims(engine, peers)
+        executors = Executors(engine.clock)
+        self._claims = Claims(engine, peers, executors)
+        self._explain = Explain(engine, self._reads, peers, executors)
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
         self._calls = Calls(engine, self._reads)
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
-        self._for_peers = PeerService(engine, self._reads, self._claims)
+        self._for_peers = PeerService(engine, self._reads, self._claims, self._explain)
         engine.serve_claims = self._claims.match
         engine.owners_changed = self._claims.owners_changed
 
@@ -226,6 +231,10 @@ class Replica:
         Raises: NotFound; Conflict when it does not apply to the instance as it is; InvalidRequest; PayloadTooLarge.
         """
         return await self._steering.steer(principal, instance_id, order)
+
+    async def explain(self, principal: Principal, instance_id: str) -> Explanation:
+        """Why the instance waits, cause by cause. Raises: NotFound."""
+        return await self._explain.why(principal, instance_id)
 
     async def calls(self, principal: Principal, instance_id: str, step: str | None) -> CallsView:
         """The calls that were reported of the instance's attempts, or of one step's. Raises: NotFound."""

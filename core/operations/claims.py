@@ -20,6 +20,7 @@ from ..machine.events import Released
 from ..machine.state import StepStatus
 from ..peers import ClaimAt, LeaveAt, Peers, ReportAt
 from ..principal import EVERY_TENANT, Principal
+from .executors import Executors
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +74,9 @@ class _Claim:
 class Claims:
     """One replica's claims. `match` pairs what became ready with who waits, just before a lane writes."""
 
-    def __init__(self, engine: Engine, peers: Peers) -> None:
+    def __init__(self, engine: Engine, peers: Peers, executors: Executors) -> None:
         self._engine = engine
+        self._executors = executors
         self._peers = peers
         self._for_peers: dict[str, _Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,6 +96,7 @@ class Claims:
         request_id: str | None,
     ) -> list[ClaimedStep]:
         """As `Replica.claim`."""
+        self._executors.saw(capabilities, principal.tenant, worker or principal.name)
         key = None if request_id is None else (f"{principal.tenant}\0{principal.name}", request_id)
         claim = None if key is None else self._recent.get(key)
         if claim is None:
@@ -108,6 +111,7 @@ class Claims:
     async def claim_for_peer(self, request: ClaimAt) -> list[ClaimedStep]:
         """A peer's executors wait: lease from this replica's lanes only, until the peer leaves or its time is over."""
         principal = request.principal
+        self._executors.saw(request.capabilities, principal.tenant, request.worker or principal.name)
         waiter = Waiter(request.capabilities, _tenant(principal), request.max_steps)
         claim = waiter.tag = _Claim(None, principal, waiter, request.lease_ms, request.wait_ms, request.worker)
         self._for_peers[request.ask_id] = claim
@@ -224,6 +228,7 @@ class Claims:
             del self._recent[claim.key]
 
     def _time_out(self, claim: _Claim) -> None:
+        self._executors.saw(claim.waiter.capabilities, claim.principal.tenant, claim.worker or claim.principal.name)
         self._stop_waiting(claim)
         self._finish(claim, [])
 

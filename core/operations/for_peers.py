@@ -7,17 +7,20 @@ from ..errors import LeaseholdError
 from ..peers import (
     AnyPeerRequest,
     ClaimAt,
+    ExplainAt,
     LeaveAt,
     LookAt,
     NoPeers,
     PeerAnswer,
     ReportAt,
+    SeenAt,
     StartAt,
     StartManyAt,
     SteerAt,
 )
 from ..problems import problem_of
 from .claims import Claims
+from .explain import Explain
 from .reads import Reads
 from .reports import Reports
 from .starts import Starts
@@ -27,13 +30,14 @@ from .steering import Steering
 class PeerService:
     """Answers peers. Its operations know no peers, so a request for a lane that has moved on is a problem."""
 
-    def __init__(self, engine: Engine, reads: Reads, claims: Claims) -> None:
+    def __init__(self, engine: Engine, reads: Reads, claims: Claims, explain: Explain) -> None:
         alone = NoPeers()
         self._engine = engine
         self._starts = Starts(engine, reads, alone)
         self._reports = Reports(engine, reads, alone)
         self._steering = Steering(engine, reads, alone)
         self._claims = claims
+        self._explain = explain
 
     async def answer(self, request: AnyPeerRequest) -> PeerAnswer:
         try:
@@ -61,5 +65,9 @@ class PeerService:
         if isinstance(request, StartManyAt):
             starts = await self._starts.start_many(principal, request.starts, traceparent=request.traceparent)
             return PeerAnswer(starts=starts)
+        if isinstance(request, ExplainAt):
+            return PeerAnswer(explanation=await self._explain.here(principal, request.instance_id))
+        if isinstance(request, SeenAt):
+            return PeerAnswer(seen=self._explain.seen(request.capabilities, principal.tenant))
         assert isinstance(request, SteerAt)
         return PeerAnswer(instance=await self._steering.steer(principal, request.instance_id, request.order))

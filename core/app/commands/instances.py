@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ....claim.wire import (
     DecisionBody,
+    Explanation,
     FailedList,
     InstanceView,
     ReasonBody,
@@ -76,6 +77,24 @@ def show(
     """Show an instance and its steps."""
     view = Remote(server, tenant, space).ask("GET", f"/_workflows/_instances/{segment(instance_id)}", InstanceView)
     _show(view, as_json)
+
+
+@app.command()
+def explain(
+    instance_id: InstanceArgument,
+    server: ServerOption = DEFAULT_SERVER,
+    tenant: TenantOption = None,
+    space: SpaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why an instance waits, and what to do about it."""
+    path = f"/_workflows/_instances/{segment(instance_id)}/_explain"
+    answer = Remote(server, tenant, space).ask("GET", path, Explanation)
+    if as_json:
+        typer.echo(printed(answer))
+        return
+    typer.echo(f"{answer.instance_id}  {answer.workflow}  {answer.status}")
+    _tell_causes(answer, "")
 
 
 @app.command()
@@ -260,6 +279,18 @@ def retry(
             "name one instance (and a --step if you like), or many: --failed with --workflow, --since, --error-type"
             " or --label"
         )
+
+
+def _tell_causes(explanation: Explanation, margin: str) -> None:
+    if not explanation.causes:
+        typer.echo(f"{margin}{explanation.summary}")
+    for cause in explanation.causes:
+        place = f"{cause.step}: " if cause.step else ""
+        typer.echo(f"{margin}{place}{cause.text}")
+        typer.echo(f"{margin}  -> {cause.advice}")
+        for child in cause.children:
+            typer.echo(f"{margin}  {child.instance_id}  {child.workflow}  {child.status}")
+            _tell_causes(child, margin + "    ")
 
 
 def _which(workflow: str | None, since: str | None, error_type: str | None, label: str | None) -> dict[str, str]:

@@ -147,6 +147,10 @@ async def terminate(
     return Reply(200, await surface.replica.terminate(principal, parameters.id, body.reason if body else None))
 
 
+async def explain(surface: Surface, principal: Principal, parameters: InstanceParameters, body: None) -> Reply:
+    return Reply(200, await surface.replica.explain(principal, parameters.id))
+
+
 async def calls(surface: Surface, principal: Principal, parameters: CallsParameters, body: None) -> Reply:
     step = None if parameters.step is UNSET else parameters.step
     return Reply(200, await surface.replica.calls(principal, parameters.id, step))

@@ -17,6 +17,7 @@ from ....claim.wire import (
     DefinitionList,
     DefinitionStored,
     DefinitionView,
+    Explanation,
     FailBody,
     FailedList,
     HeartbeatAnswer,
@@ -196,6 +197,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/_workflows/_instances/{id}", "get_instance", "instances", "Read an instance, live or finished.",
         on_instances.get, (_json(200, "The instance.", InstanceView),), (403, 404), on_instances.InstanceParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_instances/{id}/_explain", "explain", "instances",
+        "Say why an instance waits: the exact cause of each open step, and what to do about it.",
+        on_instances.explain, (_json(200, "The causes.", Explanation),), (403, 404), on_instances.InstanceParameters,
     ),
     Route(
         "GET", "/_workflows/_instances/{id}/_calls", "get_calls", "instances",

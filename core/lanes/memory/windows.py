@@ -122,6 +122,20 @@ class Windows:
         capabilities = {line.capability for line in self._low}
         return bool(capabilities) and all(self._queue.size(capability) >= _PLENTY for capability in capabilities)
 
+    def size(self, tenant: str, capability: str) -> int:
+        """How many steps of a line stand in the ready queue."""
+        line = self._lines.get((tenant, capability))
+        return 0 if line is None else len(line.offered)
+
+    def before(self, tenant: str, capability: str, rank: int) -> tuple[int, bool]:
+        """How many steps of a line are in memory and of a lower rank, and whether the index knows of no more."""
+        line = self._lines.get((tenant, capability))
+        if line is None:
+            return 0, True
+        steps = [*line.offered, *line.surplus]
+        complete = not line.spilled or line.end is None or line.end[0] >= rank
+        return sum(step.rank < rank for step in steps), complete
+
     def add(self, step: ReadyStep) -> None:
         """A step became ready, or came in with its instance: it is offered, or surplus behind its line's end."""
         line = self._line(step.tenant, step.capability)

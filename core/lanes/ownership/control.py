@@ -156,6 +156,10 @@ class Control:
         """One lane's lease as last seen; None for a lane that does not exist."""
         return self._leases.get(lane)
 
+    def should_own(self, lane: str) -> str | None:
+        """The replica that the lane belongs to, by the members that live; None for a lane that does not exist."""
+        return self._targets().get(lane)
+
     def state(self, lane: str) -> LaneState | None:
         """Whether the lane takes new instances, or how far it is on its way out; None for one that does not exist."""
         return self.registry.state(lane)
