@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .blueprints.schema import with_blocks
 from .definition import Definition
 from .durations import duration_text
 
@@ -13,7 +14,7 @@ def json_schema() -> dict[str, Any]:
 
     What only the whole document shows (dependencies, templates, bounds that must agree) is left to `load`.
     """
-    schema = Definition.model_json_schema(by_alias=True, mode="validation")
+    schema = with_blocks(Definition.model_json_schema(by_alias=True, mode="validation"))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Leasehold workflow definition",

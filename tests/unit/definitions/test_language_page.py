@@ -82,7 +82,7 @@ def test_a_run_of_an_example_replays_without_a_difference(example: Example) -> N
 
 @pytest.mark.parametrize("example", BY_LINE)
 def test_an_example_of_the_page_fits_the_json_schema(example: Example) -> None:
-    for value in written_out(example):
+    for value in (*written_out(example), *(() if example.is_blueprint else as_they_stand(example))):
         SCHEMA.validate(value)
 
 
@@ -143,12 +143,17 @@ def written_out(example: Example) -> Iterator[Any]:
         yield from (document.root.value for document in documents)
 
 
+def as_they_stand(example: Example) -> Iterator[Any]:
+    """The documents of an example as its author wrote them."""
+    _, documents, _ = read_documents(example.text)
+    yield from (document.root.value for document in documents)
+
+
 def shown_keys() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What the examples that run have of each model: its name in MODELS, and a mapping with the keys."""
     for example in runnable():
-        _, documents, _ = read_documents(example.text)
-        for document in documents:
-            yield from _of_definition(document.root.value)
+        for value in as_they_stand(example):
+            yield from _of_definition(value)
 
 
 def _of_definition(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
