@@ -32,6 +32,8 @@ def activate(turn: Turn, path: str) -> None:
     """A pending step whose dependencies are done: skip it, ask for its approval, make it ready, or begin it."""
     step = turn.step(path)
     state = turn.steps[path]
+    if state.flow is not None and state.flow.children:
+        return  # done again, and children of the time before are to end first
     decided = state.approval is not None and state.approval.decision in ("approved", "timed_out")
     if step.condition is not None and not decided:
         try:

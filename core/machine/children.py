@@ -12,6 +12,7 @@ from .context import Context, scopes, step_context, step_facts
 from .events import ChildWanted
 from .outcomes import block_result
 from .state import Instance, Items, StepState, plain
+from .turn import attempts_before
 from .undoing import SUFFIX, left_to_undo
 
 CHILD_ITEMS = 16
@@ -120,13 +121,12 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
         signals=seen.get("signals", parent.signals),
         memory=parent.memory,
         memory_ref=parent.memory_ref,
-        redrives=parent.redrives,
         items=Items(
             wanted.path,
             wanted.first,
             values,
             share_parallel(flow, state.flow.count),
-            base=parent.attempts if state.attempt > 1 or parent.redrives else 0,
+            base=attempts_before(parent, parent.attempts, renumbered=parent.renumbered),
             values_ref=getattr(values, "ref", None),
         ),
         outer=outer,

@@ -49,8 +49,7 @@ def undone(turn: Turn, path: str, outcome: Literal["succeeded", "failed", "skipp
 def _begin(turn: Turn, undo: Undo) -> None:
     path = undo.path + SUFFIX
     seen = {"input": undo.input} if undo.left_by else None
-    # Attempts never restart: after a re-drive they are counted on from above all that there were.
-    turn.put(path, StepState(attempt=turn.attempts if turn.instance.redrives else 0, seen=seen))
+    turn.put(path, StepState(attempt=turn.attempts_before, seen=seen))
     prepare(turn, path)
 
 

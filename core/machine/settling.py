@@ -53,6 +53,8 @@ def follow(turn: Turn) -> None:
             _failed(turn, *turn.failed.pop(0))
         elif turn.succeeded:
             end_well(turn)
+        elif turn.childless:
+            _begin_after_children(turn, turn.childless.pop())
         elif turn.entering:
             _enter(turn, *turn.entering.pop(0))
         else:
@@ -64,8 +66,10 @@ def _pending(turn: Turn) -> bool:
 
 
 def _enter(turn: Turn, block: Block, prefix: str) -> None:
-    """The block's steps come into being, and its first ones begin."""
-    state = StepState(attempt=_attempts_before(turn, block, prefix))
+    """The block's steps come into being, and its first ones begin, unless what they stand in has ended meanwhile."""
+    if not _is_open(turn, block, prefix):
+        return
+    state = StepState(attempt=turn.attempts_before)
     for name in block.names:
         turn.put(prefix + name, state)
     for name in block.roots:
@@ -73,16 +77,21 @@ def _enter(turn: Turn, block: Block, prefix: str) -> None:
             activate(turn, prefix + name)
 
 
-def _attempts_before(turn: Turn, block: Block, prefix: str) -> int:
-    """Attempts never restart: a block that runs again counts on from above all that it can have had before."""
+def _is_open(turn: Turn, block: Block, prefix: str) -> bool:
     if block.role == "item":
-        items = turn.get("items")
-        return items.base if items is not None else 0
+        return turn.ending is None
     if not block.owner:
-        return turn.attempts if turn.instance.redrives else 0
+        return True
     owner = turn.steps.get(owner_path(block, prefix))
-    again = owner is not None and owner.attempt > 1
-    return turn.attempts if again or turn.instance.redrives else 0
+    return owner is not None and owner.status is StepStatus.WAITING
+
+
+def _begin_after_children(turn: Turn, path: str) -> None:
+    """The step is to be done again, and the last child of the time before has ended."""
+    step = turn.step(path)
+    done = dependencies_done(turn, step, path[: len(path) - len(step.name)])
+    if _is_pending(turn, path) and done and turn.ending is None and not turn.paused:
+        activate(turn, path)
 
 
 def _is_pending(turn: Turn, path: str) -> bool:

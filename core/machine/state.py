@@ -250,6 +250,7 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     group: str | None = None
     queued: bool = False
     redrives: int = 0
+    renumbered: bool = False
     parent_path: str | None = None
     parent_number: int = 0
     depth: int = 0

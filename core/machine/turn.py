@@ -22,8 +22,8 @@ class Turn:
 
     What an event leads to is noted and done by `settling.settle`: `done` lists the run paths that are done in this
     turn, `followed` how many of them it has dealt with; `failed` those that have failed for good, with the error;
-    `entering` the blocks whose steps are to begin, with their place in the run; `spent` is the error of a budget,
-    `succeeded` that a `succeed` step says so.
+    `entering` the blocks whose steps are to begin, with their place in the run; `childless` those whose last
+    child has ended; `spent` is the error of a budget, `succeeded` that a `succeed` step says so.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class Turn:
         "at_ms",
         "attempts",
         "changes",
+        "childless",
         "done",
         "effects",
         "ending",
@@ -70,6 +71,7 @@ class Turn:
         self.followed = 0
         self.failed: list[tuple[str, ErrorInfo]] = []
         self.entering: list[tuple[Block, str]] = []
+        self.childless: list[str] = []
         self.spent: ErrorInfo | None = None
         self.succeeded = False
         self.lively = False
@@ -82,6 +84,11 @@ class Turn:
     @property
     def paused(self) -> bool:
         return self.status is InstanceStatus.PAUSED
+
+    @property
+    def attempts_before(self) -> int:
+        """The attempt that a step which comes into being counts on from."""
+        return attempts_before(self.instance, self.attempts, renumbered=self.get("renumbered"))
 
     @property
     def untouched(self) -> bool:
@@ -194,6 +201,12 @@ class Turn:
             **self.changes,
         )
         return Transition(instance, tuple(self.effects))
+
+
+def attempts_before(instance: Instance, attempts: int, *, renumbered: bool) -> int:
+    """Attempts never restart: once anything is done again, new steps count on from above all that there have been."""
+    base = instance.items.base if instance.items is not None else 0
+    return base + (attempts if renumbered else 0)
 
 
 def unknown_step(path: str) -> Refused:

@@ -19,7 +19,7 @@ from ..events import ChildEnded, ChildRefused, ChildReported, ChildWanted, Refus
 from ..failure import fail_attempt
 from ..rendering import render_now, step_values
 from ..state import Child, InstanceStatus, Progress, StepState, StepStatus, plain
-from ..turn import Turn, unknown_step
+from ..turn import Turn
 from .ends import cancel_inside, fail, open_step, succeed
 
 
@@ -57,8 +57,8 @@ def child_reported(turn: Turn, event: ChildReported) -> Refused | None:
     found = _child(turn, event.path, event.child)
     if isinstance(found, Refused):
         return found
-    state, child = found
-    _count_usage(turn, event.path, state, child, event.usage, event.attempts)
+    path, state, child = found
+    _count_usage(turn, path, state, child, event.usage, event.attempts)
     turn.spent = overspent(turn)
     return None
 
@@ -68,11 +68,13 @@ def child_ended(turn: Turn, event: ChildEnded) -> Refused | None:
     found = _child(turn, event.path, event.child)
     if isinstance(found, Refused):
         return found
-    state, child = found
-    _count_usage(turn, event.path, state, child, event.usage, event.attempts)
-    state = _without(turn, event.path, child)
+    path, state, child = found
+    _count_usage(turn, path, state, child, event.usage, event.attempts)
+    state = _without(turn, path, child)
     open_still = state.status is StepStatus.WAITING and state.flow is not None and not state.flow.handling
-    step = turn.step(event.path)
+    if path != event.path or state.status is StepStatus.PENDING:
+        return None
+    step = turn.step(path)
     if isinstance(step.flow, Foreach):
         _share_ended(turn, event, step, child, open_still)
     elif open_still:
@@ -86,9 +88,10 @@ def child_refused(turn: Turn, event: ChildRefused) -> Refused | None:
     found = _child(turn, event.path, event.child)
     if isinstance(found, Refused):
         return found
-    state = _without(turn, event.path, found[1])
-    if state.status is StepStatus.WAITING:
-        fail(turn, event.path, event.error)
+    path, _, child = found
+    state = _without(turn, path, child)
+    if path == event.path and state.status is StepStatus.WAITING:
+        fail(turn, path, event.error)
     return None
 
 
@@ -165,13 +168,14 @@ def share_out_again(turn: Turn, path: str) -> None:
         _share_out(turn, path, step.flow)
 
 
-def _child(turn: Turn, path: str, child_id: str) -> tuple[StepState, Child] | Refused:
+def _child(turn: Turn, path: str, child_id: str) -> tuple[str, StepState, Child] | Refused:
+    """Which step has this child under way now: that of `path`, or the one outside it that is to be done again."""
     state = turn.steps.get(path)
-    if state is None:
-        return unknown_step(path)
-    for child in state.flow.children if state.flow is not None else ():
-        if child.id == child_id:
-            return state, child
+    for place, at in ((path, state), *turn.steps.items()):
+        for child in at.flow.children if at is not None and at.flow is not None else ():
+            if child.id == child_id:
+                assert at is not None
+                return place, at, child
     return Refused("not_open", f"step {path!r} has no child {child_id} under way")
 
 
@@ -191,4 +195,6 @@ def _without(turn: Turn, path: str, child: Child) -> StepState:
     state = turn.steps[path]
     assert state.flow is not None
     children = tuple(one for one in state.flow.children if one.id != child.id)
+    if not children:
+        turn.childless.append(path)
     return turn.put(path, replace(state, flow=replace(state.flow, children=children)))

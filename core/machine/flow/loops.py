@@ -63,7 +63,8 @@ def _forget(turn: Turn, path: str, iteration: int) -> None:
     prefix = f"{path}[{iteration}]."
     for inner, state in list(turn.steps.items()):
         if inner.startswith(prefix):
-            undoable = state.flow is not None and state.flow.undoable
+            flow = state.flow
+            undoable = flow is not None and (flow.undoable or bool(flow.children))
             keeps = turn.plan.compensates and turn.step(inner).compensation is not None
             if not (undoable or (keeps and state.status is StepStatus.SUCCEEDED and not state.undone)):
                 turn.drop(inner)

@@ -12,7 +12,7 @@ from ..cancelling import leave
 from ..events import Refused, RetryRequested
 from ..flow.ends import cancel_inside
 from ..flow.kinds import begin_flow
-from ..state import FINAL_INSTANCE, FINAL_STEP, Progress, StepState, StepStatus
+from ..state import FINAL_INSTANCE, FINAL_STEP, Child, Progress, StepState, StepStatus
 from ..table import REDRIVE, RESET, RETRY
 from ..turn import Turn, unknown_step
 from ..undoing import is_undo
@@ -35,6 +35,7 @@ def retried(turn: Turn, event: RetryRequested) -> Refused | None:
         turn.set("inputs_ref", getattr(event.inputs, "ref", None))
     if ended:
         _bring_back(turn)
+    turn.set("renumbered", True)
     error = ErrorInfo("retried", f"done again, asked for by {event.by}")
     for path in _with_dependents(turn, again):
         _reset(turn, path, error)
@@ -49,8 +50,8 @@ def retried(turn: Turn, event: RetryRequested) -> Refused | None:
 def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
     if turn.ending is not None:
         return Refused("not_open", "the instance is ending: retry it when it has ended")
-    if turn.instance.items is not None and ended:
-        return Refused("finished", "these items have ended: retry the foreach that they belong to")
+    if turn.get("queued"):
+        return Refused("not_open", "the instance waits for a slot of its concurrency group, and has not begun")
     if not event.path:
         return None
     state = turn.steps.get(event.path)
@@ -59,7 +60,7 @@ def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
         return unknown_step(event.path)
     if is_undo(step.name):
         return Refused("not_open", f"{event.path!r} is a compensation: retry the step that it undoes")
-    main = step.block is None or step.block.role in ("main", "item")
+    main = step.block is None or step.block.role == "main"
     if not main and state.status is not StepStatus.BACKING_OFF:
         top = event.path.partition(".")[0].partition("[")[0]
         return Refused("not_open", f"step {event.path!r} stands inside another one: retry {top!r} instead")
@@ -76,13 +77,13 @@ def _at_once(turn: Turn, path: str) -> None:
 
 def _chosen(turn: Turn, event: RetryRequested, ended: bool) -> list[str]:
     names = [path for path in turn.steps if _is_own(turn, path)]
-    if event.path:
-        return [event.path]
     if event.from_start:
         return names
     if not ended:
-        return [path for path in names if turn.steps[path].status is StepStatus.FAILED]
-    return [path for path in names if _unfinished(turn.steps[path])]
+        return [event.path] if event.path else [path for path in names if turn.steps[path].status is StepStatus.FAILED]
+    # What the end cut short has to be done in any case, or what comes after it would wait for ever.
+    unfinished = [path for path in names if _unfinished(turn.steps[path])]
+    return [event.path, *unfinished] if event.path else unfinished
 
 
 def _is_own(turn: Turn, path: str) -> bool:
@@ -117,14 +118,20 @@ def _reset(turn: Turn, path: str, error: ErrorInfo) -> None:
         if state.flow is None:
             leave(turn, path, state, error)
         state = turn.steps[path]
-    for inner in list(turn.steps):
-        if inner.startswith((f"{path}.", f"{path}[")) and inner != path:
+    left = [*_children(state)]
+    for inner, inner_state in list(turn.steps.items()):
+        if inner.startswith((f"{path}.", f"{path}[")):
+            left += _children(inner_state)
             turn.drop(inner)
-    if state.status is StepStatus.PENDING:
+    if state.status is StepStatus.PENDING and not left:
         return
-    left = state.flow.children if state.flow is not None else ()
-    flow = Progress(children=left) if left else None
-    turn.moved(path, RESET, StepState(attempt=state.attempt, flow=flow, call_parts=0))
+    flow = Progress(children=tuple(left)) if left else None
+    turn.moved(path, RESET, StepState(attempt=state.attempt, flow=flow))
+
+
+def _children(state: StepState) -> tuple[Child, ...]:
+    """Children that have been told to end: the step is not done again before they have."""
+    return state.flow.children if state.flow is not None else ()
 
 
 def _bring_back(turn: Turn) -> None:
