@@ -431,6 +431,8 @@ def _without_references(instance: Instance) -> Instance:
         instance = replace(instance, steps=steps)
     if instance.inputs_ref or instance.trigger_ref or instance.outputs_ref or instance.outer_ref:
         instance = replace(instance, inputs_ref=None, trigger_ref=None, outputs_ref=None, outer_ref=None)
+    if instance.memory_ref:
+        instance = replace(instance, memory_ref=None)
     if instance.items is not None and instance.items.values_ref:
         instance = replace(instance, items=replace(instance.items, values_ref=None))
     return instance
@@ -444,4 +446,4 @@ def _without_payloads(instance: Instance) -> Instance:
         return replace(step, result=None, checkpoint=None, error=None, approval=bare(step.approval), parts={})
 
     steps = {path: bare_step(step) for path, step in instance.steps.items()}
-    return replace(instance, inputs={}, trigger={}, outputs=None, error=None, steps=steps)
+    return replace(instance, inputs={}, trigger={}, memory=None, outputs=None, error=None, steps=steps)

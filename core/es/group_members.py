@@ -11,19 +11,20 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-FIELDS = ["group", "queued", "status", "created_at_ms", "definition_tenant", "workflow", "version"]
+FIELDS = ["group", "queued", "status", "created_at_ms", "queued_at_ms", "definition_tenant", "workflow", "version"]
 
 
 class FoundMember(Struct, frozen=True, gc=False):
-    """A member as its document says."""
+    """A member as its document says; a running one's says no status."""
 
     group: str
-    status: str
     created_at_ms: int
     definition_tenant: str
     workflow: str
     version: int
+    status: str = "running"
     queued: bool = False
+    queued_at_ms: int = 0
 
 
 class _Group(Struct):

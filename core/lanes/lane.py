@@ -57,7 +57,7 @@ from .memory.residency import Residency
 from .memory.resident import Answer, Named, Pending, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
-from .remembering import MEMORY_MAX_BYTES, Remembering, leaves_memory, left_at_ms, memory_row
+from .remembering import Remembering, leaves_memory, left_at_ms, memory_row
 from .tickets import Ticket
 
 log = structlog.get_logger(__name__)
@@ -348,9 +348,6 @@ class Lane:
     def _leave_memory(self, resident: Resident) -> None:
         """The next run with the same memory key is given what this one has remembered."""
         row = memory_row(resident.instance)
-        if len(row) > MEMORY_MAX_BYTES:
-            log.error("lane.memory_too_large", instance_id=resident.id, size_bytes=len(row), limit=MEMORY_MAX_BYTES)
-            return
         entry = OutboxEntry("memory", self.parts.names.keys, count=left_at_ms(resident.instance))
         resident.put_outbox(row_id_of(resident.instance, entry), entry, row)
         self.remembering.left(resident.instance)

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..errors import PayloadTooLarge
 from ..machine.state import Instance, InstanceStatus, plain
 from ..ports import Store
 from . import codec
@@ -22,8 +21,6 @@ from . import codec
 if TYPE_CHECKING:
     from .lane import Lane
     from .memory.resident import Resident
-
-MEMORY_MAX_BYTES = 65_536
 
 
 class MemoryName(Struct, frozen=True):
@@ -136,8 +133,6 @@ class Remembering:
 def give(lane: Lane, resident: Resident, recalled: Recalled) -> None:
     """Let an instance that has not begun see this as `memory`; a large one is a side document."""
     encoded = codec.encode_json(recalled.value)
-    if len(encoded) > MEMORY_MAX_BYTES:
-        raise PayloadTooLarge("memory", len(encoded), MEMORY_MAX_BYTES)
     value, side = lane.side_value(resident.id, "memory", recalled.value, encoded)
     reference = None if side is None else side[0]
     resident.instance = replace(resident.instance, memory=value, memory_ref=reference, memory_at_ms=recalled.at_ms)

@@ -48,7 +48,7 @@ from .leases import claimed, heartbeat, lease_expired, released
 from .settling import follow, settle
 from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepStatus
 from .steering.pausing import paused, resumed
-from .steering.retrying import retried
+from .steering.retrying import begin_due, retried
 from .steering.skipping import skipped
 from .table import CANCEL_INSTANCE, FAIL_INSTANCE
 from .timers import timer_fired
@@ -90,7 +90,10 @@ def _started(turn: Turn, event: Started) -> Refused | None:
 def _admitted(turn: Turn, event: Admitted) -> Refused | None:
     if turn.get("queued"):
         turn.set("queued", False)
-        _begin(turn)
+        if turn.instance.redrives:
+            begin_due(turn)
+        else:
+            _begin(turn)
     return None
 
 

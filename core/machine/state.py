@@ -199,7 +199,8 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
     `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
     `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
-    name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`.
+    name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`,
+    once more since `queued_at_ms` where it was brought back.
     `memory` is what earlier runs with its `memory_key` left, the last of them at `memory_at_ms`; what it has
     `remembered` goes over it for the next one.
 
@@ -242,6 +243,7 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     memory: Any = None
     memory_ref: str | None = None
     memory_at_ms: int = 0
+    queued_at_ms: int = 0
     memory_key: str | None = None
     remembered: dict[str, Any] = {}
     ending: InstanceStatus | None = None

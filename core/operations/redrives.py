@@ -158,12 +158,15 @@ def _with_side_values(instance: Instance, side_bytes: int) -> tuple[Instance, tu
         return msgspec.structs.replace(state, result=result, result_ref=ref_of(result), parts=parts)
 
     inputs, trigger = side(f"{instance.id}:inputs", instance.inputs), side(f"{instance.id}:trigger", instance.trigger)
+    memory = side(f"{instance.id}:memory", instance.memory)
     changed = msgspec.structs.replace(
         instance,
         inputs=inputs,
         inputs_ref=ref_of(inputs),
         trigger=trigger,
         trigger_ref=ref_of(trigger),
+        memory=memory,
+        memory_ref=ref_of(memory),
         steps={path: step(path, state) for path, state in instance.steps.items()},
     )
     return changed, tuple(sides)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -256,7 +257,8 @@ class Groups:
     def _note(self, group: Group, resident: Resident) -> None:
         instance, concurrency = resident.instance, resident.plan.concurrency
         limit = 1 if concurrency is None else concurrency.limit
-        group.slots.saw(resident.id, instance.created_at_ms, limit=limit, queued=instance.queued)
+        since_ms = instance.queued_at_ms or instance.created_at_ms
+        group.slots.saw(resident.id, since_ms, limit=limit, queued=instance.queued)
         self._vacant.pop(group.id, None)
 
     def _look_at(self, group: Group) -> None:
@@ -356,7 +358,11 @@ class Groups:
     async def _take_in(self, hits: list[StoredDocument]) -> None:
         """Members as their documents say; one whose definition is missing can't be admitted, and holds its slot."""
         for hit in hits:
-            member = decode_member(hit.source)
+            try:
+                member = decode_member(hit.source)
+            except msgspec.MsgspecError as error:
+                log.error("lane.document_unreadable", lane=self._lane.name, id=hit.id, error=str(error))
+                continue
             if member.status in FINAL_INSTANCE:
                 continue
             try:
@@ -368,7 +374,8 @@ class Groups:
                 continue
             concurrency = None if plan is None else plan.concurrency
             limit = 1 if concurrency is None else concurrency.limit
-            self._group(member.group).slots.saw(hit.id, member.created_at_ms, limit=limit, queued=member.queued)
+            since_ms = member.queued_at_ms or member.created_at_ms
+            self._group(member.group).slots.saw(hit.id, since_ms, limit=limit, queued=member.queued)
 
     async def _find_queued(self) -> None:
         after: dict[str, str] | None = None
@@ -386,6 +393,9 @@ def _wants_memory(resident: Resident) -> MemoryName | None:
     """The memory that a member is to be given before it is admitted."""
     instance = resident.instance
     if not instance.queued or instance.status in FINAL_INSTANCE or resident.version is None:
+        return None
+    if instance.redrives:
+        # What it was given stays: its first run is part of its past.
         return None
     return name_of(instance)
 

@@ -37,7 +37,7 @@ class Verdict:
 class Place:
     """A waiting member's place: the oldest goes first, and every owner of the lane sees the same order."""
 
-    created_at_ms: int
+    since_ms: int
     id: str
 
 
@@ -71,11 +71,11 @@ class Slots:
     def __contains__(self, member: str) -> bool:
         return member in self.running or member in self._places
 
-    def saw(self, member: str, created_at_ms: int, *, limit: int, queued: bool) -> None:
+    def saw(self, member: str, since_ms: int, *, limit: int, queued: bool) -> None:
         """A live member is known, as it stands now."""
-        place = Place(created_at_ms, member)
+        place = Place(since_ms, member)
         self.limit = limit
-        self.newest_ms = max(self.newest_ms, created_at_ms)
+        self.newest_ms = max(self.newest_ms, since_ms)
         if not queued:
             self._forget_place(member)
             self.running[member] = place
@@ -95,7 +95,7 @@ class Slots:
         self._forget_place(member)
 
     def next_ms(self, now_ms: int) -> int:
-        """The time of creation of one more member, at the earliest now: it comes behind all that are there.
+        """When one more member comes, at the earliest now: it comes behind all that are there.
 
         Clocks of two owners may differ; what came later must not pass for older.
         """

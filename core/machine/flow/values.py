@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import Fail, Remember, SetVars, StepPlan, Succeed
-from ....definitions.templates import Template
 from ..rendering import render_now
+from ..state import plain
 from ..turn import Turn
 from .ends import fail, open_step, succeed
 
 MESSAGE_MAX_CHARS = 4_096
+MEMORY_MAX_BYTES = 65_536
+"""What all runs with one memory key have remembered, as JSON."""
 
 
 def begin_set(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None:
     """Its values go into `vars`, key by key."""
     assert isinstance(step.flow, SetVars)
-    _keep(turn, path, step, "vars", step.flow.values, **changes)
+    rendered = render_now(turn, path, step, step.flow.values)
+    turn.set("vars", {**turn.get("vars"), **rendered})
+    open_step(turn, path, step, **changes)
+    succeed(turn, path, rendered)
 
 
 def begin_remember(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None:
-    """Its values go into what the next run with the same memory key sees."""
+    """Its values go into what the next run with the same memory key sees; too much of it fails the step."""
     assert isinstance(step.flow, Remember)
-    _keep(turn, path, step, "remembered", step.flow.values, **changes)
+    rendered = render_now(turn, path, step, step.flow.values)
+    remembered = {**turn.get("remembered"), **rendered}
+    size_bytes = len(msgspec.json.encode({**(plain(turn.instance.memory) or {}), **remembered}))
+    open_step(turn, path, step, **changes)
+    if size_bytes > MEMORY_MAX_BYTES:
+        message = f"memory would have {size_bytes} bytes; at most {MEMORY_MAX_BYTES} are allowed"
+        fail(turn, path, ErrorInfo("memory_too_large", message))
+        return
+    turn.set("remembered", remembered)
+    succeed(turn, path, rendered)
 
 
 def begin_fail(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None:
@@ -42,10 +58,3 @@ def begin_succeed(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None
     open_step(turn, path, step, **changes)
     succeed(turn, path)
     turn.succeeded = True
-
-
-def _keep(turn: Turn, path: str, step: StepPlan, field: str, values: Template, **changes: Any) -> None:
-    rendered = render_now(turn, path, step, values)
-    turn.set(field, {**turn.get(field), **rendered})
-    open_step(turn, path, step, **changes)
-    succeed(turn, path, rendered)

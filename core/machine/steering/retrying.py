@@ -39,12 +39,22 @@ def retried(turn: Turn, event: RetryRequested) -> Refused | None:
     error = ErrorInfo("retried", f"done again, asked for by {event.by}")
     for path in _with_dependents(turn, again):
         _reset(turn, path, error)
+    if ended and turn.instance.group is not None:
+        # It gave its slot up when it ended: it waits for one like any other.
+        turn.set("queued", True)
+        turn.set("queued_at_ms", turn.at_ms)
+    else:
+        begin_due(turn)
+    return None
+
+
+def begin_due(turn: Turn) -> None:
+    """Activate what is pending and waits for nothing."""
     for path in [path for path, state in turn.steps.items() if state.status is StepStatus.PENDING]:
         step = turn.step(path)
         prefix = path[: len(path) - len(step.name)]
         if turn.steps[path].status is StepStatus.PENDING and dependencies_done(turn, step, prefix) and not turn.paused:
             activate(turn, path)
-    return None
 
 
 def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
