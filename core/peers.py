@@ -22,6 +22,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from .catalog.views import MigrationResult
 from .errors import LeaseholdError, Unavailable
 from .orders import AnyOrder
 from .principal import Principal
@@ -83,11 +84,23 @@ class SeenAt(PeerRequest, frozen=True, tag="seen"):
     capabilities: list[str]
 
 
+class MigrateAt(PeerRequest, frozen=True, tag="migrate"):
+    """Let these live instances of a workflow go on under another version, as far as their past allows it."""
+
+    name: str
+    instance_ids: list[str]
+    from_version: int
+    to_version: int
+    dry_run: bool
+
+
 class LookAt(PeerRequest, frozen=True, tag="look"):
     """The control index holds something new, such as lanes that were given back: look at it now."""
 
 
-AnyPeerRequest = ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | LookAt
+AnyPeerRequest = (
+    ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | MigrateAt | LookAt
+)
 
 
 class PeerAnswer(Struct, frozen=True, omit_defaults=True):
@@ -102,6 +115,7 @@ class PeerAnswer(Struct, frozen=True, omit_defaults=True):
     instance: InstanceView | None = None
     explanation: Explanation | None = None
     seen: dict[str, list[str]] | None = None
+    migrations: list[MigrationResult] | None = None
 
 
 class Relayed(LeaseholdError):

@@ -33,7 +33,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..ilm import IndexNames, bootstrap
-from .catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
+from .catalog.views import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .clock import SystemClock
 from .engine import Engine
 from .es import connect
@@ -45,6 +45,7 @@ from .operations.executors import Executors
 from .operations.explain import Explain
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
+from .operations.migrations import Migrations
 from .operations.reads import Reads
 from .operations.reports import Reports
 from .operations.starts import Starts
@@ -87,6 +88,7 @@ class Replica:
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
+        self._migrations = Migrations(engine, peers)
         self._for_peers = PeerService(engine, self._reads, self._claims, self._explain)
         engine.serve_claims = self._claims.match
         engine.owners_changed = self._claims.owners_changed
@@ -134,6 +136,14 @@ class Replica:
     async def end_canary(self, principal: Principal, name: str) -> VersionsView:
         """No start gets the canary any more; where there is none, nothing changes. Raises: NotFound."""
         return await self._versions.end_canary(principal, name)
+
+    async def migrate(self, principal: Principal, name: str, body: MigrateBody) -> MigrationResults:
+        """Let live instances go on under another version where their past would have been the same under it.
+
+        Raises: NotFound for the name and its versions; InvalidRequest. What is done when it raises stays done; a repeat
+        goes on with the rest.
+        """
+        return await self._migrations.migrate(principal, name, body)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, idempotency_key: str | None, traceparent: str | None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from ...claim.wire import Labels
+from ...claim.wire import Labels, ShortText
 
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Percent = Annotated[float, Meta(gt=0, le=100)]
@@ -94,3 +94,48 @@ class VersionsView(Struct, frozen=True, omit_defaults=True):
     rollback_to: int | None = None
     canary: CanaryView | None = None
     older_versions: int = 0
+
+
+class MigrateBody(Struct, frozen=True, omit_defaults=True, rename={"from_version": "from", "to_version": "to"}):
+    """Live instances of version `from` are to go on under version `to`: one of them, or up to `limit` of all.
+
+    `after` is the `next` of the answer before. `dry_run`: say what would become of them, and change nothing.
+    """
+
+    from_version: VersionNumber
+    to_version: VersionNumber
+    instance_id: ShortText | None = None
+    dry_run: bool = False
+    after: ShortText | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
+
+
+class DifferenceView(Struct, frozen=True, omit_defaults=True):
+    """Where an instance's past would have been another one: at event number `event` (from 1) of its log, of that kind.
+
+    `path` is the run path of the step that differs, absent for the instance itself; `field` says in what.
+    """
+
+    event: int
+    happened: str
+    at_ms: int
+    field: str
+    path: str | None = None
+    recorded: Any = None
+    replayed: Any = None
+
+
+class MigrationResult(Struct, frozen=True, omit_defaults=True):
+    """What became of one instance. `detail` says in words why it stays."""
+
+    instance_id: str
+    outcome: Literal["migrated", "would_migrate", "differs", "stays", "ended"]
+    detail: str | None = None
+    difference: DifferenceView | None = None
+
+
+class MigrationResults(Struct, frozen=True, omit_defaults=True):
+    """What became of the instances that were looked at; `next`: there are more, ask for them with `after`."""
+
+    results: list[MigrationResult]
+    next: str | None = None

@@ -36,6 +36,7 @@ from ..machine.events import (
     InstanceEnded,
     LeaseEnded,
     LeaseExpired,
+    Migrated,
     ReadyEnded,
     Refused,
     Rejected,
@@ -157,6 +158,19 @@ class Lane:
         self._wake_at(resident, next_wake_ms(transition.instance))
         self.committer.touch(resident)
         return None
+
+    def exchange(self, resident: Resident, instance: Instance, plan: Plan, event: Migrated) -> None:
+        """The instance goes on under another version's plan, from the state that a replay under it has led to.
+
+        What is ready or leased stays so: the past is the same.
+        """
+        resident.plan = plan
+        resident.instance = instance
+        resident.append_log(_log_entry(event))
+        if resident.log_part_due():
+            self._cut_log(resident)
+        self._wake_at(resident, next_wake_ms(instance))
+        self.committer.touch(resident)
 
     def audit(self, resident: Resident, record: AuditRecord) -> None:
         """The event that was applied just now was somebody's order: a row of the trail goes with its write.

@@ -26,6 +26,7 @@ from .events import (
     Failed,
     Heartbeat,
     LeaseExpired,
+    Migrated,
     PauseRequested,
     Refused,
     Rejected,
@@ -133,6 +134,13 @@ def _rejected(turn: Turn, event: Rejected) -> Refused | None:
     return None
 
 
+def _migrated(turn: Turn, event: Migrated) -> Refused | None:
+    """The state that goes with it came from `migration.carried_over`; under its own version nothing is left to do."""
+    if turn.plan.version != event.version:
+        return Refused("not_open", f"this is version {turn.plan.version}, not {event.version}")
+    return None
+
+
 def _by(what: str, by: str, reason: str | None) -> str:
     return f"{what} by {by}: {reason}" if reason else f"{what} by {by}"
 
@@ -181,6 +189,7 @@ _APPLY: dict[type, Callable[[Turn, Any], Refused | None]] = {
     ChildReported: child_reported,
     ChildEnded: child_ended,
     ChildRefused: child_refused,
+    Migrated: _migrated,
 }
 
 # A terminated instance hears of the end of its children, and one that has ended may be done again.

@@ -208,6 +208,13 @@ class Rejected(Event, frozen=True, tag="rejected", gc=False):
     error: ErrorInfo
 
 
+class Migrated(Event, frozen=True, tag="migrated", gc=False):
+    """From here on the instance runs `version`. A replay under that version passes over it: the past was the same."""
+
+    version: int
+    by: str
+
+
 AnyEvent = (
     Started
     | Claimed
@@ -230,6 +237,7 @@ AnyEvent = (
     | ChildReported
     | ChildEnded
     | ChildRefused
+    | Migrated
 )
 
 

@@ -10,6 +10,7 @@ from ..peers import (
     ExplainAt,
     LeaveAt,
     LookAt,
+    MigrateAt,
     NoPeers,
     PeerAnswer,
     ReportAt,
@@ -21,6 +22,7 @@ from ..peers import (
 from ..problems import problem_of
 from .claims import Claims
 from .explain import Explain
+from .migrating import Migrating
 from .reads import Reads
 from .reports import Reports
 from .starts import Starts
@@ -36,6 +38,7 @@ class PeerService:
         self._starts = Starts(engine, reads, alone)
         self._reports = Reports(engine, reads, alone)
         self._steering = Steering(engine, reads, alone)
+        self._migrating = Migrating(engine)
         self._claims = claims
         self._explain = explain
 
@@ -69,5 +72,7 @@ class PeerService:
             return PeerAnswer(explanation=await self._explain.here(principal, request.instance_id))
         if isinstance(request, SeenAt):
             return PeerAnswer(seen=self._explain.seen(request.capabilities, principal.tenant))
+        if isinstance(request, MigrateAt):
+            return PeerAnswer(migrations=await self._migrating.migrate(request))
         assert isinstance(request, SteerAt)
         return PeerAnswer(instance=await self._steering.steer(principal, request.instance_id, request.order))

@@ -19,6 +19,8 @@ which the two would have been told apart. **The same past** means, after every e
   sub-workflow, the items of a foreach; and leases and attempts ended in the same way;
 - the instance has the same status, end in sight, outputs, error type, usage, counts, `vars`, signals and memory.
 
+A `Migrated` in the log is passed over: it changed the version, and the past was the same.
+
 What lies ahead may differ: timers to come, deadlines, retries left, compensations, budgets not spent, steps to come,
 labels, messages of errors (they name lines of the YAML). So an instance whose past is the same can go on under the
 other version from the state that `Replayed.instance` holds, and history tells one story.

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ...definitions.plan import Plan
 from ..machine import AnyEvent, Instance, Transition, next_wake_ms
-from ..machine.events import ChildWanted
+from ..machine.events import ChildWanted, Migrated
 from .comparing import Unlike, followed, past, whole
 from .recording import Recording
 from .track import Track
@@ -75,6 +75,8 @@ def compare(recording: Recording, own: Plan, other: Plan) -> Replayed:
 def _replayed(recording: Recording, track: Track) -> Replayed:
     inside: Difference | None = None
     for number, event in enumerate(recording.events, 1):
+        if type(event) is Migrated:
+            continue
         unlike, transition = _taken(track, event)
         if unlike is not None:
             return Replayed(track.instance, number - 1, _first(inside, _difference(recording, number, unlike)))
@@ -89,6 +91,8 @@ def _replayed(recording: Recording, track: Track) -> Replayed:
 def _compared(recording: Recording, recorded: Track, replayed: Track) -> Replayed:
     inside: Difference | None = None
     for number, event in enumerate(recording.events, 1):
+        if type(event) is Migrated:
+            continue
         late = _timer(recorded.instance, replayed.instance, event)
         own = recorded.take(event)
         unlike, other = _taken(replayed, event)

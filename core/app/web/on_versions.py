@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...catalog.views import ActivateBody, CanaryBody, RollbackBody
+from ...catalog.views import ActivateBody, CanaryBody, MigrateBody, RollbackBody
 from ...principal import Principal
 from .on_definitions import DefinitionParameters
 from .surface import Reply, Surface
@@ -32,3 +32,7 @@ async def begin_canary(
 
 async def end_canary(surface: Surface, principal: Principal, parameters: DefinitionParameters, body: None) -> Reply:
     return Reply(200, await surface.replica.end_canary(principal, parameters.name))
+
+
+async def migrate(surface: Surface, principal: Principal, parameters: DefinitionParameters, body: MigrateBody) -> Reply:
+    return Reply(200, await surface.replica.migrate(principal, parameters.name, body))

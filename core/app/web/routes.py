@@ -34,7 +34,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
-from ...catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
+from ...catalog.views import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
 from . import on_definitions, on_failed, on_instances, on_server, on_steps, on_versions
 from .parameters import NoParameters
@@ -148,6 +148,12 @@ ROUTES: tuple[Route, ...] = (
         "DELETE", "/_workflows/{name}/_canary", "end_canary", "definitions",
         "No start gets the canary any more; to promote it activate it.",
         on_versions.end_canary, _VERSIONS, (403, 404, 409), on_definitions.DefinitionParameters,
+    ),
+    Route(
+        "POST", "/_workflows/{name}/_migrate", "migrate", "definitions",
+        "Let live instances go on under another version, where a replay proves that their past would be the same.",
+        on_versions.migrate, (_json(200, "What became of each; `next`: ask for more.", MigrationResults),),
+        (403, 404, 422), on_definitions.DefinitionParameters, MigrateBody, True,
     ),
     Route(
         "POST", "/_workflows/{name}/_start", "start", "instances", "Start an instance, once for each idempotency key.",

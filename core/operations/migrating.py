@@ -1,0 +1,136 @@
+"""Live instances of this replica's lanes go on under another version, where a replay proves the past the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...definitions.plan import Foreach, Plan
+from ..catalog.views import DifferenceView, MigrationResult
+from ..engine import Engine
+from ..history_records import AuditRecord
+from ..lanes.lane import Lane
+from ..lanes.memory.resident import Resident
+from ..lanes.tickets import Ticket
+from ..machine.events import Migrated
+from ..machine.migration import carried_over
+from ..machine.state import Instance, InstanceStatus
+from ..peers import MigrateAt
+from ..principal import Principal
+from ..replay import Difference, Recording, Replayed, compare
+from .pasts import Pasts
+
+_READINGS = 3
+
+
+class Migrating:
+    """The owner's part of a migration."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pasts = Pasts(engine)
+
+    async def migrate(self, request: MigrateAt) -> list[MigrationResult]:
+        """What becomes of each, once it stands. Raises: NotOwner; NotFound for the versions; StoreError."""
+        catalog = self._engine.catalog
+        head = await catalog.readable_head(request.principal, request.name)
+        plan = await catalog.plan(head.tenant, request.name, request.to_version)
+        results: list[MigrationResult] = []
+        moved: list[tuple[Lane, Resident]] = []
+        for instance_id in request.instance_ids:
+            result, resident = await self._one(request, instance_id, plan, head.tenant)
+            results.append(result)
+            if resident is not None:
+                moved.append((resident.lane, resident))
+            # A replay is pure computation: others have their turn between two.
+            await asyncio.sleep(0)
+        ticket = Ticket(len(moved))
+        for slot, (lane, resident) in enumerate(moved):
+            lane.answer(resident, ticket, slot, None)
+        for outcome in await ticket.wait() if moved else ():
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return results
+
+    async def _one(
+        self, request: MigrateAt, instance_id: str, plan: Plan, definition_tenant: str
+    ) -> tuple[MigrationResult, Resident | None]:
+        """The result, and the instance where its next write is to be waited for."""
+        for _ in range(_READINGS):
+            lane = self._engine.lane_of(instance_id)
+            resident = None if lane is None else await lane.residency.fetch(instance_id)
+            if lane is None or resident is None or resident.finished or not _sees(request.principal, resident):
+                return MigrationResult(instance_id, "ended", f"no live instance has the id {instance_id!r}"), None
+            if resident.instance.version == request.to_version and resident.instance.workflow == request.name:
+                return MigrationResult(instance_id, "migrated"), resident
+            hindrance = _hindrance(resident, request, definition_tenant)
+            if hindrance is not None:
+                return MigrationResult(instance_id, "stays", hindrance), None
+            past = await self._pasts.read(resident)
+            if lane.open and lane.residents.get(instance_id) is resident:
+                recording = self._pasts.recording(resident, past)
+                if recording is not None and _hindrance(resident, request, definition_tenant) is None:
+                    return self._decided(lane, resident, recording, plan, request)
+        return MigrationResult(instance_id, "stays", "it changes all the time; ask again"), None
+
+    def _decided(
+        self, lane: Lane, resident: Resident, recording: Recording, plan: Plan, request: MigrateAt
+    ) -> tuple[MigrationResult, Resident | None]:
+        """Nothing happens between the recording and this: what the replay proves is true of what is moved."""
+        replayed = compare(recording, resident.plan, plan)
+        if not replayed.same:
+            return _stays(resident.id, replayed), None
+        if request.dry_run:
+            return MigrationResult(resident.id, "would_migrate"), None
+        principal, now_ms = request.principal, self._engine.clock.now_ms()
+        event = Migrated(now_ms, request.to_version, principal.name)
+        lane.exchange(resident, carried_over(resident.instance, replayed.instance), plan, event)
+        details = {"from": request.from_version, "to": request.to_version}
+        lane.audit(resident, AuditRecord("migrate", principal.name, now_ms, principal.roles, details=details))
+        return MigrationResult(resident.id, "migrated"), resident
+
+
+def _sees(principal: Principal, resident: Resident) -> bool:
+    return principal.sees(resident.instance.tenant)
+
+
+def _hindrance(resident: Resident, request: MigrateAt, definition_tenant: str) -> str | None:
+    """Why the instance can't be moved whatever its past; None when it may be."""
+    instance = resident.instance
+    if instance.of is not None:
+        return f"it runs a share of the items of instance {instance.of}; name that one"
+    if (instance.workflow, instance.definition_tenant) != (request.name, definition_tenant):
+        return f"it runs {instance.workflow!r} of tenant {instance.definition_tenant!r}"
+    if instance.version != request.from_version:
+        return f"it runs version {instance.version}"
+    if instance.status is InstanceStatus.CANCELLING or instance.ending is not None:
+        return "it is ending"
+    items = _items_under_way(instance, resident.plan)
+    return None if items is None else f"items of step {items!r} are under way; ask again when they have ended"
+
+
+def _items_under_way(instance: Instance, plan: Plan) -> str | None:
+    """The run path of a foreach whose children still run: they are instances of the same version."""
+    for path, state in instance.steps.items():
+        if state.flow is not None and state.flow.children and isinstance(plan.step(path).flow, Foreach):
+            return path
+    return None
+
+
+def _stays(instance_id: str, replayed: Replayed) -> MigrationResult:
+    if replayed.difference is None:
+        missing = ", ".join(replayed.missing)
+        return MigrationResult(instance_id, "stays", f"history does not have {missing}, so nothing can be proven")
+    found = replayed.difference
+    return MigrationResult(instance_id, "differs", str(found), _difference_view(found))
+
+
+def _difference_view(found: Difference) -> DifferenceView:
+    return DifferenceView(
+        event=found.event,
+        happened=found.happened,
+        at_ms=found.at_ms,
+        field=found.field,
+        path=found.path or None,
+        recorded=found.recorded,
+        replayed=found.replayed,
+    )
