@@ -23,6 +23,9 @@ def proceed(turn: Turn) -> None:
     """The next part of winding down, if nothing is under way; the end where nothing is left."""
     if _under_way(turn):
         return
+    if turn.ending is InstanceStatus.TERMINATED:
+        close(turn)
+        return
     undo = _next(turn)
     closing = turn.plan.on_failure if turn.ending is InstanceStatus.FAILED else turn.plan.on_cancel
     if undo is not None:

@@ -40,9 +40,18 @@ def cancel_instance(turn: Turn, error: ErrorInfo) -> None:
 
 
 def terminate_instance(turn: Turn, error: ErrorInfo) -> None:
-    """The instance ends now, and undoes nothing; its children are told to do likewise."""
+    """The instance ends now, and undoes nothing; its children are told to do likewise.
+
+    A share of a foreach waits for its own children, so that its parent hears of all attempts that there have been.
+    """
     cancel_open(turn, "", error, how="terminate")
-    end_instance(turn, TERMINATE, error)
+    if turn.instance.items is None:
+        turn.ending = None
+        end_instance(turn, TERMINATE, error)
+    elif turn.ending is None:
+        _wind_down(turn, TERMINATE, error)
+    else:
+        turn.ending = InstanceStatus.TERMINATED
 
 
 def end_instance(turn: Turn, move: InstanceMove, error: ErrorInfo | None) -> None:
@@ -61,9 +70,13 @@ def end_well(turn: Turn) -> None:
 
 def close(turn: Turn) -> None:
     """Everything that comes before the end has come."""
-    move = FAIL_INSTANCE if turn.ending is InstanceStatus.FAILED else CANCEL_INSTANCE
+    assert turn.ending is not None
+    move = _ENDS[turn.ending]
     turn.ending = None
     end_instance(turn, move, turn.error)
+
+
+_ENDS = {move.target: move for move in (FAIL_INSTANCE, CANCEL_INSTANCE, TERMINATE)}
 
 
 def _wind_down(turn: Turn, move: InstanceMove, error: ErrorInfo) -> None:
