@@ -24,6 +24,9 @@ from ..claim.wire import (
     HeartbeatAnswer,
     HeartbeatBody,
     InstanceView,
+    RecordingList,
+    RecordingView,
+    ReplayView,
     RetryResult,
     StartAnswer,
     StartBody,
@@ -47,6 +50,7 @@ from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
 from .operations.migrations import Migrations
 from .operations.reads import Reads
+from .operations.recordings import Recordings
 from .operations.reports import Reports
 from .operations.starts import Starts
 from .operations.steering import Steering
@@ -85,6 +89,7 @@ class Replica:
         self._reports = Reports(engine, self._reads, peers)
         self._steering = Steering(engine, self._reads, peers)
         self._calls = Calls(engine, self._reads)
+        self._recordings = Recordings(engine, self._reads)
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
@@ -249,6 +254,23 @@ class Replica:
     async def calls(self, principal: Principal, instance_id: str, step: str | None) -> CallsView:
         """The calls that were reported of the instance's attempts, or of one step's. Raises: NotFound."""
         return await self._calls.of(principal, instance_id, step)
+
+    async def recording(self, principal: Principal, instance_id: str) -> RecordingView:
+        """All that a replay of the instance needs. Raises: NotFound."""
+        return await self._recordings.view(principal, instance_id)
+
+    async def recordings(self, principal: Principal, name: str, *, size: int, after: str | None) -> RecordingList:
+        """Those of the instances of a workflow that have ended, newest first. Raises: InvalidRequest."""
+        return await self._recordings.last(principal, name, size=size, after=after)
+
+    async def replay(
+        self, principal: Principal, instance_id: str, *, version: int | None = None, source: bytes | None = None
+    ) -> ReplayView:
+        """The instance's past once more: under its own version, another stored one, or a definition that is given.
+
+        Raises: NotFound; InvalidRequest with violations.
+        """
+        return await self._recordings.replay(principal, instance_id, version=version, source=source)
 
     async def failed(self, principal: Principal, which: Filter, *, after: str | None, size: int) -> FailedList:
         """A page of the dead letters that the principal may see, newest first. Raises: InvalidRequest."""

@@ -11,6 +11,7 @@ from ....claim.command import worker
 from . import instances, lanes, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
+from .replays import check, replay
 from .serve import serve
 
 app = typer.Typer(
@@ -36,6 +37,8 @@ def root(
     """Leasehold: durable multi-step workflows on Elasticsearch."""
 
 
+workflows.app.command()(check)
+instances.app.command()(replay)
 app.command()(serve)
 app.command()(worker)
 app.add_typer(workflows.app, name="workflows")

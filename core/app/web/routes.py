@@ -24,6 +24,9 @@ from ....claim.wire import (
     HeartbeatBody,
     InstanceView,
     ReasonBody,
+    RecordingList,
+    RecordingView,
+    ReplayView,
     RetryBody,
     RetryResults,
     SignalBody,
@@ -36,7 +39,7 @@ from ....claim.wire import (
 )
 from ...catalog.views import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
-from . import on_definitions, on_failed, on_instances, on_server, on_steps, on_versions
+from . import on_definitions, on_failed, on_instances, on_replays, on_server, on_steps, on_versions
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
 
@@ -255,6 +258,28 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/_workflows/_instances/{id}/_terminate", "terminate", "instances",
         "End an instance at once, without compensation.",
         on_instances.terminate, _INSTANCE, _INSTANCE_PROBLEMS, on_instances.InstanceParameters, ReasonBody,
+    ),
+    Route(
+        "GET", "/_workflows/_instances/{id}/_replay", "replay", "instances",
+        "Run the instance's events through the machine once more; where would its past have been another?",
+        on_replays.replay, (_json(200, "How the replay went.", ReplayView),), (403, 404), on_replays.ReplayParameters,
+    ),
+    Route(
+        "POST", "/_workflows/_instances/{id}/_replay", "replay_under", "instances",
+        "The same under the definition in the body, which is not stored.",
+        on_replays.replay_under, (_json(200, "How the replay went.", ReplayView),), (403, 404, 422),
+        on_instances.InstanceParameters, body_required=True, size="definition",
+    ),
+    Route(
+        "GET", "/_workflows/_instances/{id}/_recording", "get_recording", "instances",
+        "All that a replay of the instance needs.",
+        on_replays.recording, (_json(200, "The recording.", RecordingView),), (403, 404),
+        on_instances.InstanceParameters,
+    ),
+    Route(
+        "GET", "/_workflows/{name}/_recordings", "list_recordings", "instances",
+        "The recordings of the instances of a workflow that have ended, newest first.",
+        on_replays.recordings, (_json(200, "One page.", RecordingList),), (403, 422), on_replays.RecordingsParameters,
     ),
     Route(
         "GET", "/_workflows/_failed", "list_failed", "instances",
