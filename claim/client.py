@@ -35,6 +35,8 @@ from .wire import (
     HeartbeatBody,
     InstanceView,
     ReasonBody,
+    RetryBody,
+    SignalBody,
     StartAnswer,
     StartBody,
     StartItem,
@@ -203,14 +205,17 @@ class ClaimClient:
         message: str | None = None,
         checkpoint: Any = None,
         usage: Usage | None = None,
+        calls: Sequence[Call] = (),
     ) -> HeartbeatAnswer:
-        """Renew a lease, report on the way, and hear whether to stop (`cancel`).
+        """Renew a lease, report on the way, and hear whether to stop (`cancel`), and why (`reason`).
 
         The renewed lease lasts `lease_ttl_ms` from when the server took the call; counting from before this call is
-        safe. Repeated after an unknown outcome: renewing twice renews once, and `usage` is cumulative.
-        Raises: LeaseLost; NotFound; Refused (413: the checkpoint is too large); Unavailable; OutcomeUnknown.
+        safe. Repeated after an unknown outcome: renewing twice renews once, and `usage` is cumulative. `calls` are
+        those made since the last report; number them, and one that was reported twice is shown once.
+        Raises: LeaseLost; NotFound; Refused (413: checkpoint or calls are too large); Unavailable (also while there is
+        no room for calls: the lease is renewed then); OutcomeUnknown.
         """
-        body = HeartbeatBody(progress, message, checkpoint, usage)
+        body = HeartbeatBody(progress, message, checkpoint, usage, list(calls))
         return await self._report(step, "_heartbeat", body, HeartbeatAnswer)
 
     async def release(self, step: str | ClaimedStep) -> Acknowledged:
@@ -339,11 +344,57 @@ class ClaimClient:
         return await self._steer(instance_id, "_reject", DecisionBody(comment, form), step)
 
     async def cancel(self, instance_id: str, *, reason: str | None = None) -> InstanceView:
-        """Cancel an instance. Repeated after an unknown outcome: cancelling a cancelled instance changes nothing.
+        """Cancel an instance: it is undone as its definition says, and may be `cancelling` for a while.
+
+        Repeated after an unknown outcome: cancelling a cancelled instance changes nothing.
 
         Raises: NotFound; Refused (409: it has ended otherwise); Unavailable; OutcomeUnknown.
         """
         return await self._steer(instance_id, "_cancel", ReasonBody(reason), None, repeatable=True)
+
+    async def terminate(self, instance_id: str, *, reason: str | None = None) -> InstanceView:
+        """End an instance at once, without undoing anything. Repeated and raises as `cancel`."""
+        return await self._steer(instance_id, "_terminate", ReasonBody(reason), None, repeatable=True)
+
+    async def signal(self, instance_id: str, name: str, payload: Any = None) -> InstanceView:
+        """Send a signal to whoever waits for it; it is kept where nobody does yet.
+
+        Not repeated after an unknown outcome: each sending is a signal of its own.
+        Raises: NotFound; Refused (409: it has ended; 413: the payload is too large; 429: too many are kept);
+        Unavailable; OutcomeUnknown.
+        """
+        action = f"_signal/{_segment(name)}"
+        return await self._steer(instance_id, action, SignalBody(payload), None, repeatable=False)
+
+    async def pause(self, instance_id: str, *, reason: str | None = None) -> InstanceView:
+        """Let nothing of an instance be claimed; attempts in progress go on. Repeated and raises as `cancel`."""
+        return await self._steer(instance_id, "_pause", ReasonBody(reason), None, repeatable=True)
+
+    async def resume(self, instance_id: str, *, reason: str | None = None) -> InstanceView:
+        """End a pause. Repeated and raises as `cancel`."""
+        return await self._steer(instance_id, "_resume", ReasonBody(reason), None, repeatable=True)
+
+    async def skip(self, instance_id: str, step: str, *, reason: str | None = None) -> InstanceView:
+        """Skip a step, by its run path: it counts as done without a result. Repeated and raises as `cancel`."""
+        return await self._steer(instance_id, "_skip", ReasonBody(reason), step, repeatable=True)
+
+    async def retry(
+        self,
+        instance_id: str,
+        *,
+        step: str | None = None,
+        from_start: bool = False,
+        params: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> InstanceView:
+        """Do the failed steps again, or one step and what follows, or everything; also brings an ended instance back.
+
+        `params` change single params. Not repeated after an unknown outcome: look at the instance first.
+        Raises: NotFound; Refused (409: nothing has failed, or it has succeeded; 422: the params do not fit);
+        Unavailable; OutcomeUnknown.
+        """
+        body = RetryBody(step, from_start, None if params is None else dict(params), reason)
+        return await self._steer(instance_id, "_retry", body, None, repeatable=False)
 
     async def put_definition(self, name: str, source: str | bytes) -> DefinitionStored:
         """Store a definition's version (YAML) and make it the active one.

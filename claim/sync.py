@@ -83,6 +83,12 @@ class SyncClaimClient:
     approve = _waiting(ClaimClient.approve)
     reject = _waiting(ClaimClient.reject)
     cancel = _waiting(ClaimClient.cancel)
+    terminate = _waiting(ClaimClient.terminate)
+    signal = _waiting(ClaimClient.signal)
+    pause = _waiting(ClaimClient.pause)
+    resume = _waiting(ClaimClient.resume)
+    skip = _waiting(ClaimClient.skip)
+    retry = _waiting(ClaimClient.retry)
     put_definition = _waiting(ClaimClient.put_definition)
 
 

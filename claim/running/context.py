@@ -11,6 +11,9 @@ import msgspec
 from ..errors import StepCancelled
 from ..wire import Call, ClaimedStep, HeartbeatBody, Usage
 
+# What one heartbeat carries of calls: well below what a server takes as one payload.
+_CALLS_BYTES = 100_000
+
 
 class StepContext:
     """One attempt of one step. Every method may be called from any thread.
@@ -29,6 +32,8 @@ class StepContext:
         self._usage = Usage()
         self._usage_reported = Usage()
         self._calls: list[Call] = []
+        self._calls_delivered = 0
+        self._calls_wait = False
 
     @property
     def payload(self) -> Any:
@@ -97,20 +102,30 @@ class StepContext:
     def record_call(
         self, name: str, *, input: Any = None, output: Any = None, duration_ms: int = 0, usage: Usage | None = None
     ) -> None:
-        """Record a tool or model call; goes into history with the attempt. Its usage is not added to the attempt's."""
-        self._calls.append(Call(name, _as_it_is_now(input), _as_it_is_now(output), duration_ms, usage))
+        """Record a tool or model call. Its usage is not added to the attempt's.
+
+        It goes into history with the next heartbeat, or with the attempt's end if that comes first, so what was done
+        is known although the attempt may die.
+        """
+        with self._lock:
+            number = len(self._calls) + 1
+            self._calls.append(Call(name, _as_it_is_now(input), _as_it_is_now(output), duration_ms, usage, number))
 
     def news(self) -> HeartbeatBody:
         """What the next heartbeat is to carry: what has not been delivered yet."""
         with self._lock:
             usage = None if self._usage == self._usage_reported else self._usage
-            return HeartbeatBody(self._news.progress, self._news.message, self._news.checkpoint, usage)
+            calls = [] if self._calls_wait else _that_fit(self._calls[self._calls_delivered :])
+            self._calls_wait = False
+            return HeartbeatBody(self._news.progress, self._news.message, self._news.checkpoint, usage, calls)
 
     def delivered(self, sent: HeartbeatBody) -> None:
         """A heartbeat's news stands; what has changed since stays to be sent."""
         with self._lock:
             if sent.usage is not None:
                 self._usage_reported = sent.usage
+            if sent.calls:
+                self._calls_delivered = max(self._calls_delivered, sent.calls[-1].number)
             news = self._news
             self._news = HeartbeatBody(
                 None if news.progress == sent.progress else news.progress,
@@ -122,13 +137,28 @@ class StepContext:
         """All that the attempt has consumed, None if that is nothing."""
         return None if self._usage == Usage() else self._usage
 
+    def not_taken(self, sent: HeartbeatBody) -> None:
+        """A heartbeat was refused for now. It may be for its calls: the next one goes without, to keep the lease."""
+        self._calls_wait = bool(sent.calls)
+
     def calls_made(self) -> list[Call]:
-        return list(self._calls)
+        """The calls that no heartbeat has delivered for certain."""
+        return self._calls[self._calls_delivered :]
 
     def cancel(self, reason: str) -> None:
         """The first reason stays."""
         if self.cancel_reason is None:
             self.cancel_reason = reason
+
+
+def _that_fit(calls: list[Call]) -> list[Call]:
+    """As many as one heartbeat carries, in order; the first one whatever its size."""
+    size_bytes = 0
+    for count, call in enumerate(calls):
+        size_bytes += len(msgspec.json.encode(call))
+        if count and size_bytes > _CALLS_BYTES:
+            return calls[:count]
+    return calls
 
 
 def _as_it_is_now(value: Any) -> msgspec.Raw:

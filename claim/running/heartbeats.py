@@ -122,6 +122,7 @@ class Heartbeats:
         elif result.code in (404, 409):
             self._over(step_id, f"its lease is lost: {_words(result.problem)}")
         elif for_now(result):
+            attempt.context.not_taken(sent)
             self._unanswered([step_id])
         else:
             # What it carried is refused, not the renewal: the attempt could not keep its promise to the next one.

@@ -193,9 +193,10 @@ class ModelScheduler:
             step.beats = [*step.beats, body]
             step.checkpoint = body.get("checkpoint", step.checkpoint)
             step.usage = body.get("usage", step.usage)
+            step.calls = [*step.calls, *body.get("calls", [])]
             return {"code": 200, "heartbeat": {"lease_ttl_ms": int(lease_s * 1_000)}}
         step.usage = body.get("usage", step.usage)
-        step.calls = body.get("calls", [])
+        step.calls = [*step.calls, *body.get("calls", [])]
         if action == "complete":
             step.status, step.result = "succeeded", body.get("result")
         elif action == "fail":

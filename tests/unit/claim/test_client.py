@@ -112,11 +112,47 @@ async def test_a_failure_carries_type_message_and_whether_to_try_again() -> None
 async def test_a_heartbeat_reports_and_hears_of_cancellation() -> None:
     heard, answer = await heard_of(
         said({"lease_ttl_ms": 30_000, "cancel": True, "reason": "the instance is cancelled"}),
-        lambda client: client.heartbeat(STEP_ID, progress=40, message="half way", checkpoint={"page": 3}),
+        lambda client: client.heartbeat(
+            STEP_ID, progress=40, message="half way", checkpoint={"page": 3}, calls=[Call("ask", number=1)]
+        ),
     )
     assert heard.path.endswith("/_heartbeat")
-    assert heard.body == {"progress": 40, "message": "half way", "checkpoint": {"page": 3}}
+    assert heard.body == {
+        "progress": 40,
+        "message": "half way",
+        "checkpoint": {"page": 3},
+        "calls": [{"name": "ask", "number": 1}],
+    }
     assert answer == HeartbeatAnswer(30_000, True, "the instance is cancelled")
+
+
+INSTANCE = {
+    "instance_id": "00-1", "workflow": "w", "version": 1, "status": "running", "tenant": "t", "space": "s",
+    "created_at_ms": 1, "steps": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "body"),
+    [
+        (lambda client: client.signal("00-1", "closed", {"n": 1}), "_signal/closed", {"payload": {"n": 1}}),
+        (lambda client: client.pause("00-1", reason="look"), "_pause", {"reason": "look"}),
+        (lambda client: client.resume("00-1"), "_resume", {}),
+        (lambda client: client.skip("00-1", "a[1].b"), "_skip", {}),
+        (lambda client: client.terminate("00-1", reason="now"), "_terminate", {"reason": "now"}),
+        (
+            lambda client: client.retry("00-1", from_start=True, params={"n": 2}),
+            "_retry",
+            {"from_start": True, "params": {"n": 2}},
+        ),
+    ],
+    ids=["signal", "pause", "resume", "skip", "terminate", "retry"],
+)
+async def test_orders_go_to_the_instance(call: Any, path: str, body: dict[str, Any]) -> None:
+    heard, view = await heard_of(said(INSTANCE), call)
+    assert heard.path.partition("?")[0] == f"/_workflows/_instances/00-1/{path}"
+    assert heard.body == body
+    assert view.status == "running"
 
 
 async def test_a_release_has_no_body() -> None:

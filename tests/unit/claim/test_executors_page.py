@@ -99,6 +99,6 @@ def test_the_page_lists_the_built_in_executors() -> None:
 
 def test_the_page_names_what_a_context_offers() -> None:
     offered = {name for name in vars(StepContext) if not name.startswith("_")} | {"step", "cancel_reason"}
-    for_the_worker = {"news", "delivered", "used", "calls_made", "cancel"}
+    for_the_worker = {"news", "delivered", "not_taken", "used", "calls_made", "cancel"}
     named = {name for cells in table(PAGE, "name") for name in re.findall(r"`(\w+)", cells[0])} | {"payload"}
     assert named == offered - for_the_worker

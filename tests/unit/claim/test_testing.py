@@ -102,7 +102,7 @@ def test_what_it_says_on_the_way_is_kept() -> None:
     assert outcome.result == "3 9 c 00-test:step"
     assert (outcome.progress, outcome.message, outcome.checkpoints) == (50, "half", [{"page": 1}, {"page": 2}])
     assert outcome.usage == Usage(llm_calls=2, cost=0.5)
-    assert outcome.calls == [Call("ask", output={"n": 1}, usage=Usage(llm_tokens=7))]
+    assert outcome.calls == [Call("ask", output={"n": 1}, usage=Usage(llm_tokens=7), number=1)]
 
 
 def test_a_cancelled_coroutine_is_interrupted_where_it_waits() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from leasehold.claim import ClaimClient, Refused, StepContext, StepFailed, Worker, WrongAnswer
+from leasehold.claim.testing import claimed_step
 from leasehold.claim.transport import Answer, NoAnswer
 
 from tests.kit.virtual_time import run_virtual
@@ -166,7 +167,44 @@ def test_usage_and_calls_are_reported_with_the_end() -> None:
 
     step = play(busy, one_step).steps["a"]
     assert step.usage == {"llm_calls": 2, "llm_tokens": 100, "cost": 0.5}
-    assert step.calls == [{"name": "search", "input": {"q": "x"}, "output": [1], "duration_ms": 12}]
+    assert step.calls == [{"name": "search", "input": {"q": "x"}, "output": [1], "duration_ms": 12, "number": 1}]
+
+
+def test_calls_go_with_heartbeats_once_each_and_the_rest_with_the_end() -> None:
+    async def long(context: StepContext) -> None:
+        for n in range(6):
+            context.record_call("model", input=n)
+            await asyncio.sleep(0.7)
+        context.record_call("model", input=6)
+
+    step = play(long, one_step).steps["a"]
+    assert [(call["input"], call["number"]) for call in step.calls] == [(n, n + 1) for n in range(7)]
+    with_calls = [len(beat["calls"]) for beat in step.beats if beat.get("calls")]
+    assert len(with_calls) > 1
+    assert sum(with_calls) < 7
+
+
+def test_many_calls_are_spread_over_heartbeats() -> None:
+    context = StepContext(claimed_step())
+    for _ in range(5):
+        context.record_call("model", output="x" * 60_000)
+    sizes = []
+    while (news := context.news()).calls:
+        sizes.append(len(news.calls))
+        context.delivered(news)
+    assert sizes == [1, 1, 1, 1, 1]
+    assert context.calls_made() == []
+
+
+def test_a_heartbeat_that_is_refused_for_now_is_followed_by_one_without_calls() -> None:
+    context = StepContext(claimed_step())
+    context.record_call("model")
+    refused = context.news()
+    context.not_taken(refused)
+    assert (len(refused.calls), context.news().calls) == (1, [])
+    assert [call.number for call in context.news().calls] == [1]
+    context.delivered(context.news())
+    assert context.news().calls == []
 
 
 def test_heartbeats_keep_the_lease_of_a_long_function() -> None:
