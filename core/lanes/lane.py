@@ -304,7 +304,7 @@ class Lane:
         self.groups.acknowledged(resident)
 
     def gone(self, resident: Resident) -> None:
-        self.residency.ended(resident.id)
+        self.residency.ended(resident.id, resident.version)
         self.leave_alone(resident)
         self.groups.gone(resident)
         if resident.answers:

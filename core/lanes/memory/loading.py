@@ -2,12 +2,12 @@
 
 `prepare` does all that has to wait (large values, plans, a look into history), `install` all that must not be
 interrupted. What it brings may be older than what memory holds or has held: a search sees the last refresh only. So an
-instance that is in memory already, or that `departed` names, is left as it is.
+instance that is in memory already, or whose end `departed` names with a later version, is left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -50,14 +50,14 @@ class Prepared(Struct):
     orphan: bool = False
 
 
-async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Container[str]) -> list[Prepared]:
+async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Mapping[str, int]) -> list[Prepared]:
     """The instances of those documents that are not in memory. One that can't be rebuilt is left alone, with a log.
 
     Raises: StoreError.
     """
     decoded: dict[str, Prepared] = {}
     for document in documents:
-        if document.id not in lane.residents and document.id not in departed and document.id not in decoded:
+        if document.id not in lane.residents and document.id not in decoded and _is_news(document, departed):
             one = _decoded(lane, document)
             if one is not None:
                 decoded[document.id] = one
@@ -69,11 +69,11 @@ async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Con
     return known
 
 
-def install(lane: Lane, prepared: Sequence[Prepared], departed: Container[str]) -> None:
+def install(lane: Lane, prepared: Sequence[Prepared], departed: Mapping[str, int]) -> None:
     """Make them residents: their ready steps are offered, their leases and timers run, their history is delivered."""
     for one in prepared:
         id = one.instance.id
-        if lane.windows.closed or id in lane.residents or id in departed:
+        if lane.windows.closed or id in lane.residents or one.version.seq_no <= departed.get(id, -1):
             continue
         resident = lane.residents[id] = resident_of(lane, one.instance, one.bookkeeping, one.version)
         if one.late:
@@ -170,6 +170,12 @@ def revoke_unanswered(lane: Lane, resident: Resident, bookkeeping: Bookkeeping) 
     for path, step in resident.instance.steps.items():
         if step.status is StepStatus.CLAIMED and step.token > bookkeeping.answered_tokens:
             lane.apply(resident, Released(lane.parts.clock.now_ms(), path, step.token))
+
+
+def _is_news(document: StoredDocument, departed: Mapping[str, int]) -> bool:
+    """Whether a document is not one that memory knows to be deleted."""
+    assert document.version is not None
+    return document.version.seq_no > departed.get(document.id, -1)
 
 
 def _decoded(lane: Lane, document: StoredDocument) -> Prepared | None:

@@ -6,7 +6,7 @@ in the lane's index alone, so that a million waiting instances need no more memo
 Two rules make that safe. Nothing leaves memory before a refresh that began after its last acknowledgement has finished:
 from then on every search sees it as it left. And all loading and leaving of one lane goes through one lock, so a search
 that is under way can't miss what leaves meanwhile. A search may still bring what has ended since the last refresh:
-`departed` names it until the next one.
+`departed` names it until the next one, with its last version: what was written later has come anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from msgspec import Struct
 from ...errors import StoreError, Unavailable
 from ...es.due_timers import due_timers_body, next_wake_body
 from ...es.ready_steps import ready_steps_body
-from ...ports import StoredDocument
+from ...ports import StoredDocument, Version
 from . import loading
 from .windows import Key, Line
 
@@ -95,7 +95,7 @@ class Residency:
         self.lock = asyncio.Lock()
         self._asked: dict[str, None] = {}
         self._leaving: dict[Resident, None] = {}
-        self._departed: dict[str, None] = {}
+        self._departed: dict[str, int] = {}
         self._refill_wanted = asyncio.Event()
         self._evict_wanted = asyncio.Event()
         self._wake_changed = asyncio.Event()
@@ -120,9 +120,9 @@ class Residency:
         self._leaving[resident] = None
         self._evict_wanted.set()
 
-    def ended(self, instance_id: str) -> None:
-        """The instance's document is deleted; until the next refresh searches still see it."""
-        self._departed[instance_id] = None
+    def ended(self, instance_id: str, version: Version | None) -> None:
+        """The instance's document is deleted; until the next refresh searches still see it, up to this version."""
+        self._departed[instance_id] = -1 if version is None else version.seq_no
         if len(self._departed) >= _DEPARTED:
             self._evict_wanted.set()
 
