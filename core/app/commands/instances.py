@@ -26,9 +26,15 @@ from ....claim.wire import (
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 
-app = typer.Typer(help="Start instances, look at them, and decide about them.", no_args_is_help=True, cls=SentenceGroup)
+app = typer.Typer(
+    help="Start instances, look at them, decide about them, and steer them.", no_args_is_help=True, cls=SentenceGroup
+)
 
 InstanceArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
+FormOption = Annotated[
+    list[str] | None,
+    typer.Option("--form", metavar="K=V", help="A field of the approval's form; V is read as JSON, else as text."),
+]
 CommentOption = Annotated[str | None, typer.Option(help="Kept with the decision.")]
 StepOption = Annotated[str | None, typer.Option(help="Which step, where several wait for a decision.")]
 WorkflowOption = Annotated[str | None, typer.Option(help="Of this workflow only.")]
@@ -102,13 +108,14 @@ def approve(
     instance_id: InstanceArgument,
     step: StepOption = None,
     comment: CommentOption = None,
+    form: FormOption = None,
     server: ServerOption = DEFAULT_SERVER,
     tenant: TenantOption = None,
     space: SpaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Approve the step that waits for it."""
-    _decide("_approve", instance_id, step, comment, Remote(server, tenant, space), as_json)
+    _decide("_approve", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
 
 
 @app.command()
@@ -116,13 +123,14 @@ def reject(
     instance_id: InstanceArgument,
     step: StepOption = None,
     comment: CommentOption = None,
+    form: FormOption = None,
     server: ServerOption = DEFAULT_SERVER,
     tenant: TenantOption = None,
     space: SpaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reject the step that waits for approval."""
-    _decide("_reject", instance_id, step, comment, Remote(server, tenant, space), as_json)
+    _decide("_reject", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
 
 
 @app.command()
@@ -310,14 +318,21 @@ def _show_results(answer: RetryResults, as_json: bool) -> None:
 
 
 def _decide(
-    action: str, instance_id: str, step: str | None, comment: str | None, remote: Remote, as_json: bool
+    action: str,
+    instance_id: str,
+    step: str | None,
+    comment: str | None,
+    form: list[str] | None,
+    remote: Remote,
+    as_json: bool,
 ) -> None:
+    values = {name: _json_or_text(value) for name, value in _pairs("--form", form).items()} or None
     view = remote.ask(
         "POST",
         f"/_workflows/_instances/{segment(instance_id)}/{action}",
         InstanceView,
         query={"step": step} if step is not None else None,
-        body=msgspec.json.encode(DecisionBody(comment=comment)),
+        body=msgspec.json.encode(DecisionBody(comment, values)),
     )
     _show(view, as_json)
 

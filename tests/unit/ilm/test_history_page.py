@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leasehold.ilm import instances, steps
+from leasehold.ilm import instances, steps, trail
 
 PAGE = (Path(__file__).parents[3] / "docs" / "history.md").read_text(encoding="utf-8")
 
@@ -28,7 +28,13 @@ def described(index: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("index", "fields"), [("workflow-steps", steps.FIELDS), ("workflow-instances", instances.FIELDS)]
+    ("index", "fields"),
+    [
+        ("workflow-steps", steps.FIELDS),
+        ("workflow-instances", instances.FIELDS),
+        ("workflow-events", trail.EVENTS),
+        ("workflow-audit", trail.AUDIT),
+    ],
 )
 def test_the_page_lists_every_field_in_the_order_of_the_mapping(index: str, fields: dict[str, Any]) -> None:
     assert described(index) == mapped(fields)
