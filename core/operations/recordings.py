@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,7 +19,8 @@ from ...claim.wire import RecordingList, RecordingView, ReplayDifference, Replay
 from ...definitions import DefinitionError, Plan, TemplateError, load
 from ..engine import Engine
 from ..errors import InvalidRequest, NotFound, StoreRejected
-from ..es.recorded_rows import ended_instances_body, rows_body
+from ..es.ended_instances import ended_instances_body
+from ..es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
 from ..ids import lane_of
 from ..lanes import codec
 from ..lanes.memory.loading import with_sides
@@ -31,9 +32,15 @@ from ..replay import Recording, Replayed, Wanted, children_of, compare, decoded,
 from ..violations import wire_violations
 from .reads import Final, Reads
 
-_ROWS_AT_ONCE = 500
+# What takes longer than some milliseconds leaves the event loop.
+_LOAD_IN_THREAD_BYTES = 4_096
+_REPLAY_IN_THREAD_EVENTS = 500
 _PAGE_BYTES = 8_000_000
 _CURSOR = re.compile(r"(\d{1,15})\.([0-9a-z-]{1,64})", re.ASCII)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Log(Struct):
@@ -98,10 +105,11 @@ class Recordings:
         instance = recording.instance
         own = await self._plan(instance, instance.version)
         if source is not None:
-            other = await asyncio.to_thread(_compiled, source, instance.workflow)
+            other = await _off_the_loop(len(source) > _LOAD_IN_THREAD_BYTES, _compiled, source, instance.workflow)
         else:
             other = own if version is None else await self._plan(instance, version)
-        replayed = await asyncio.to_thread(_replayed, recording, own, other)
+        events = len(recording.events) + sum(len(share.events) for share in recording.shares.values())
+        replayed = await _off_the_loop(events > _REPLAY_IN_THREAD_EVENTS, _replayed, recording, own, other)
         return _replay_view(recording, replayed, other)
 
     async def _plan(self, instance: Instance, version: int) -> Plan:
@@ -201,8 +209,8 @@ class Recordings:
 
     async def _found(self, index: str, ids: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for first in range(0, len(ids), _ROWS_AT_ONCE):
-            page = await self._engine.store.search(index, rows_body(ids[first : first + _ROWS_AT_ONCE]))
+        for first in range(0, len(ids), ROWS_A_SEARCH):
+            page = await self._engine.store.search(index, rows_by_id_body(ids[first : first + ROWS_A_SEARCH]))
             found |= {hit.id: hit.source for hit in page.hits}
         return found
 
@@ -231,6 +239,10 @@ def _view(recording: Recording) -> RecordingView:
 
 def _parsed(text: str | None) -> Any:
     return None if text is None else msgspec.json.decode(text)
+
+
+async def _off_the_loop(in_thread: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await asyncio.to_thread(function, *args, **kwargs) if in_thread else function(*args, **kwargs)
 
 
 def _compiled(source: bytes, name: str) -> Plan:

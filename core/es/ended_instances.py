@@ -1,18 +1,14 @@
-"""Rows of history for a replay: by their ids, and the last instances of a workflow that have ended.
+"""The instances of a workflow that have ended, newest first, whole: their recordings are made of these rows.
 
-Index: history, by alias (an id is looked for in every index behind it). Relies on the refresh that each end waits for;
-what is younger may need one. Cost: a term lookup an id and segment; sources are read, with logs and payloads in them.
+Index: history of instances, by alias. Sort: time of the end, then id, so a page ends at a place that the next one goes
+on from. Relies on the refresh that each end waits for. Cost: two terms' posting lists; sources are read, with logs and
+payloads in them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-
-def rows_body(ids: Sequence[str]) -> dict[str, Any]:
-    """These rows; one that stands in two indices is two hits."""
-    return {"query": {"ids": {"values": list(ids)}}, "size": min(2 * len(ids), 10_000), "track_total_hits": False}
 
 
 def ended_instances_body(
