@@ -35,8 +35,8 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire_versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ..ilm import IndexNames, bootstrap
-from .catalog.views import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .clock import SystemClock
 from .engine import Engine
 from .es import connect

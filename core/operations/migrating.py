@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from ...claim.wire_versions import DifferenceView, MigrationResult
 from ...definitions.plan import Foreach, Plan
-from ..catalog.views import DifferenceView, MigrationResult
 from ..engine import Engine
 from ..history_records import AuditRecord
 from ..lanes.lane import Lane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..catalog.views import MigrateBody, MigrationResult, MigrationResults
+from ...claim.wire_versions import MigrateBody, MigrationResult, MigrationResults
 from ..engine import Engine
 from ..errors import InvalidRequest, NotOwner
 from ..es.running_instances import running_instances_body

@@ -6,10 +6,7 @@ wished for.
 
 from __future__ import annotations
 
-from ..catalog import Catalog, activations
-from ..catalog.documents import Activation, Canary, CanaryLimit, HeadDocument, VersionDocument, is_name
-from ..catalog.heads import Change
-from ..catalog.views import (
+from ...claim.wire_versions import (
     ActivateBody,
     ActivationView,
     CanaryBody,
@@ -19,6 +16,9 @@ from ..catalog.views import (
     VersionsView,
     VersionView,
 )
+from ..catalog import Catalog, activations
+from ..catalog.documents import Activation, Canary, CanaryLimit, HeadDocument, VersionDocument, is_name
+from ..catalog.heads import Change
 from ..engine import Engine
 from ..errors import InvalidRequest, NotFound, VersionConflict
 from ..principal import Principal

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from leasehold.claim.wire import CompleteBody
-from leasehold.core.catalog.views import MigrateBody, MigrationResult, MigrationResults
+from leasehold.claim.wire_versions import MigrateBody, MigrationResult, MigrationResults
 from leasehold.core.errors import InvalidRequest, NotFound
 from leasehold.core.principal import Principal
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from leasehold.claim.wire_versions import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from leasehold.core.catalog.documents import HeadDocument
-from leasehold.core.catalog.views import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from leasehold.core.errors import InvalidRequest, NotFound, VersionConflict
 from leasehold.core.es.lines import create_line
 from leasehold.core.principal import Principal

@@ -15,12 +15,17 @@ from ....claim.wire import DefinitionList, DefinitionStored, DefinitionView
 from .blueprints import BlocksOption, SetOption, ValuesOption, definitions_of, expansion_of
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
+from .versions import COMMANDS
 
 if TYPE_CHECKING:
     from ....definitions import Definition, DefinitionError
     from ....definitions.blueprints import Expansion
 
-app = typer.Typer(help="Check, store and read workflow definitions.", no_args_is_help=True, cls=SentenceGroup)
+app = typer.Typer(
+    help="Check, store and read workflow definitions; activate, try and roll back their versions.",
+    no_args_is_help=True,
+    cls=SentenceGroup,
+)
 
 FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files; - reads standard input.")]
 NameArgument = Annotated[str, typer.Argument(help="The workflow's name.")]
@@ -83,6 +88,9 @@ def put(
     settings: SetOption = None,
     values: ValuesOption = None,
     blocks: BlocksOption = None,
+    activate: Annotated[
+        bool, typer.Option(" /--no-activate", help="Only store them; the active versions stay.")
+    ] = True,
     server: ServerOption = DEFAULT_SERVER,
     tenant: TenantOption = None,
     space: SpaceOption = None,
@@ -96,6 +104,7 @@ def put(
             "PUT",
             f"/_workflows/{segment(definition.name)}",
             DefinitionStored,
+            query=None if activate else {"activate": "false"},
             body=definition.source.encode(),
             content_type="application/yaml",
         )
@@ -105,9 +114,8 @@ def put(
         typer.echo(printed(stored))
         return
     for answer in stored:
-        typer.echo(
-            f"{answer.name} version {answer.version} {'stored' if answer.created else 'was stored before'}; active"
-        )
+        stored_now = "stored" if answer.created else "was stored before"
+        typer.echo(f"{answer.name} version {answer.version} {stored_now}{'; active' if answer.active else ''}")
 
 
 @app.command("list")
@@ -154,6 +162,10 @@ def delete(
     """Take workflow NAME out of use; running instances go on."""
     Remote(server, tenant, space).ask("DELETE", f"/_workflows/{segment(name)}", type(None))
     typer.echo(f"{name} is out of use")
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _valid(files: list[Path], expansion: Expansion, otherwise: str = "") -> list[Definition]:

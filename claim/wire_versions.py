@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from ...claim.wire import Labels, ShortText
+from .wire import Labels, ShortText
 
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Percent = Annotated[float, Meta(gt=0, le=100)]
