@@ -8,7 +8,10 @@ from leasehold.core.es.held_instances import held_body
 from leasehold.core.es.lane_count import lane_count_body
 from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
+from leasehold.core.es.rows_by_id import rows_by_id_body
+from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
+from leasehold.core.es.version_outcomes import version_outcomes_body
 
 
 def test_held_instances_are_read_in_the_shards_own_order_and_the_next_page_goes_on_after_a_hit() -> None:
@@ -113,3 +116,60 @@ def test_a_finished_instance_is_read_as_it_ended_last() -> None:
 
 def test_a_lane_is_counted_without_a_hit() -> None:
     assert lane_count_body() == {"query": {"term": {"kind": "instance"}}, "size": 0, "track_total_hits": True}
+
+
+def test_outcomes_of_versions_are_counted_in_one_aggregation() -> None:
+    body = version_outcomes_body(
+        definition_tenant="acme", workflow="flow", versions=(1, 2), created_from_ms=1_767_225_600_123
+    )
+    assert body == {
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"definition_tenant": "acme"}},
+                    {"term": {"workflow.name": "flow"}},
+                    {"terms": {"workflow.version": [1, 2]}},
+                    {"terms": {"status": ["succeeded", "failed"]}},
+                    {"range": {"created_at": {"gte": "2026-01-01T00:00:00.123000+00:00"}}},
+                ]
+            }
+        },
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": {
+            "outcomes": {
+                "composite": {
+                    "size": 4,
+                    "sources": [
+                        {"version": {"terms": {"field": "workflow.version"}}},
+                        {"status": {"terms": {"field": "status"}}},
+                    ],
+                }
+            }
+        },
+    }
+
+
+def test_running_instances_of_a_version_are_ids_in_the_order_of_their_age() -> None:
+    assert running_instances_body(workflow="flow", version=3, tenant="acme", after=(5, 7), size=10) == {
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"kind": "instance"}},
+                    {"term": {"workflow": "flow"}},
+                    {"term": {"version": 3}},
+                    {"term": {"tenant": "acme"}},
+                ],
+                "must_not": [{"terms": {"status": ["succeeded", "failed", "cancelled", "terminated"]}}],
+            }
+        },
+        "sort": [{"created_at_ms": {"order": "asc"}}, "_seq_no"],
+        "size": 10,
+        "_source": False,
+        "track_total_hits": False,
+        "search_after": [5, 7],
+    }
+
+
+def test_rows_by_id_leave_room_for_an_id_that_stands_in_two_indices() -> None:
+    assert rows_by_id_body(["a"]) == {"query": {"ids": {"values": ["a"]}}, "size": 200, "track_total_hits": False}
