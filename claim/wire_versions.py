@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from .wire import Labels, ShortText
+from .wire import Labels, ReplayDifference, ShortText
 
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Percent = Annotated[float, Meta(gt=0, le=100)]
@@ -110,28 +110,13 @@ class MigrateBody(Struct, frozen=True, omit_defaults=True, rename={"from_version
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
 
 
-class DifferenceView(Struct, frozen=True, omit_defaults=True):
-    """Where an instance's past would have been another one: at event number `event` (from 1) of its log, of that kind.
-
-    `path` is the run path of the step that differs, absent for the instance itself; `field` says in what.
-    """
-
-    event: int
-    happened: str
-    at_ms: int
-    field: str
-    path: str | None = None
-    recorded: Any = None
-    replayed: Any = None
-
-
 class MigrationResult(Struct, frozen=True, omit_defaults=True):
     """What became of one instance. `detail` says in words why it stays."""
 
     instance_id: str
     outcome: Literal["migrated", "would_migrate", "differs", "stays", "ended"]
     detail: str | None = None
-    difference: DifferenceView | None = None
+    difference: ReplayDifference | None = None
 
 
 class MigrationResults(Struct, frozen=True, omit_defaults=True):

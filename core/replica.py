@@ -93,7 +93,7 @@ class Replica:
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
-        self._migrations = Migrations(engine, peers)
+        self._migrations = Migrations(engine, self._reads, peers)
         self._for_peers = PeerService(engine, self._reads, self._claims, self._explain)
         engine.serve_claims = self._claims.match
         engine.owners_changed = self._claims.owners_changed

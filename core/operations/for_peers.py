@@ -38,7 +38,7 @@ class PeerService:
         self._starts = Starts(engine, reads, alone)
         self._reports = Reports(engine, reads, alone)
         self._steering = Steering(engine, reads, alone)
-        self._migrating = Migrating(engine)
+        self._migrating = Migrating(engine, reads)
         self._claims = claims
         self._explain = explain
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from ...claim.wire_versions import DifferenceView, MigrationResult
+import msgspec
+from msgspec import Raw
+
+from ...claim.wire import ReplayDifference
+from ...claim.wire_versions import MigrationResult
 from ...definitions.plan import Foreach, Plan
 from ..engine import Engine
 from ..history_records import AuditRecord
@@ -16,18 +20,22 @@ from ..machine.migration import carried_over
 from ..machine.state import Instance, InstanceStatus
 from ..peers import MigrateAt
 from ..principal import Principal
-from ..replay import Difference, Recording, Replayed, compare
-from .pasts import Pasts
+from ..replay import Replayed, compare
+from .reads import Final, Reads
+from .recordings import Recordings
 
-_READINGS = 3
+# Something may happen to an instance while history is read.
+_READINGS = 10
+# A longer past is replayed in a thread: some 100 ms would hold up everybody else.
+_EVENTS_AT_ONCE = 5_000
 
 
 class Migrating:
     """The owner's part of a migration."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reads: Reads) -> None:
         self._engine = engine
-        self._pasts = Pasts(engine)
+        self._recordings = Recordings(engine, reads)
 
     async def migrate(self, request: MigrateAt) -> list[MigrationResult]:
         """What becomes of each, once it stands. Raises: NotOwner; NotFound for the versions; StoreError."""
@@ -65,18 +73,26 @@ class Migrating:
             hindrance = _hindrance(resident, request, definition_tenant)
             if hindrance is not None:
                 return MigrationResult(instance_id, "stays", hindrance), None
-            past = await self._pasts.read(resident)
-            if lane.open and lane.residents.get(instance_id) is resident:
-                recording = self._pasts.recording(resident, past)
-                if recording is not None and _hindrance(resident, request, definition_tenant) is None:
-                    return self._decided(lane, resident, recording, plan, request)
+            replayed = await self._replayed(resident, plan)
+            if replayed is not None and lane.open and lane.residents.get(instance_id) is resident:
+                return self._decided(lane, resident, replayed, plan, request)
         return MigrationResult(instance_id, "stays", "it changes all the time; ask again"), None
 
+    async def _replayed(self, resident: Resident, plan: Plan) -> Replayed | None:
+        """The instance's past under both versions; None when something has happened to it meanwhile."""
+        instance, own = resident.instance, resident.plan
+        final = Final(instance, [Raw(entry) for entry in resident.log], resident.log_parts)
+        recording = await self._recordings.of(final)
+        if len(recording.events) > _EVENTS_AT_ONCE:
+            replayed = await asyncio.to_thread(compare, recording, own, plan)
+        else:
+            replayed = compare(recording, own, plan)
+        return replayed if resident.instance is instance else None
+
     def _decided(
-        self, lane: Lane, resident: Resident, recording: Recording, plan: Plan, request: MigrateAt
+        self, lane: Lane, resident: Resident, replayed: Replayed, plan: Plan, request: MigrateAt
     ) -> tuple[MigrationResult, Resident | None]:
-        """Nothing happens between the recording and this: what the replay proves is true of what is moved."""
-        replayed = compare(recording, resident.plan, plan)
+        """Nothing happens between the replay's end and this: what it proves is true of what is moved."""
         if not replayed.same:
             return _stays(resident.id, replayed), None
         if request.dry_run:
@@ -121,16 +137,5 @@ def _stays(instance_id: str, replayed: Replayed) -> MigrationResult:
         missing = ", ".join(replayed.missing)
         return MigrationResult(instance_id, "stays", f"history does not have {missing}, so nothing can be proven")
     found = replayed.difference
-    return MigrationResult(instance_id, "differs", str(found), _difference_view(found))
-
-
-def _difference_view(found: Difference) -> DifferenceView:
-    return DifferenceView(
-        event=found.event,
-        happened=found.happened,
-        at_ms=found.at_ms,
-        field=found.field,
-        path=found.path or None,
-        recorded=found.recorded,
-        replayed=found.replayed,
-    )
+    difference = ReplayDifference(**msgspec.structs.asdict(found), message=str(found))
+    return MigrationResult(instance_id, "differs", str(found), difference)

@@ -11,6 +11,7 @@ from ..es.running_instances import running_instances_body
 from ..peers import MigrateAt, Peers
 from ..principal import EVERY_TENANT, Principal
 from .migrating import Migrating
+from .reads import Reads
 
 # What one request to an owner asks for: its replays must be done before the asking replica gives up.
 _IDS_A_REQUEST = 100
@@ -21,10 +22,10 @@ _CURSOR = re.compile(r"(\d{2,}):(\d{1,18}):(-?\d{1,18})", re.ASCII)
 class Migrations:
     """Finds the instances; moves those of this replica's lanes and passes on the others'."""
 
-    def __init__(self, engine: Engine, peers: Peers) -> None:
+    def __init__(self, engine: Engine, reads: Reads, peers: Peers) -> None:
         self._engine = engine
         self._peers = peers
-        self._migrating = Migrating(engine)
+        self._migrating = Migrating(engine, reads)
 
     async def migrate(self, principal: Principal, name: str, body: MigrateBody) -> MigrationResults:
         """As `Replica.migrate`."""

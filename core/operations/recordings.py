@@ -79,6 +79,10 @@ class Recordings:
             raise NotFound("instance", instance_id)
         return await self._made(found)
 
+    async def of(self, final: Final) -> Recording:
+        """The recording of a state that the caller holds, such as an owner's of a live instance."""
+        return await self._made(final)
+
     async def last(self, principal: Principal, name: str, *, size: int, after: str | None) -> RecordingList:
         """A page of those of a workflow that have ended, newest first; shorter where recordings are large.
 
