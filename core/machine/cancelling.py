@@ -34,6 +34,7 @@ def leave(
     how: Literal["cancel", "terminate"] = "cancel",
 ) -> None:
     """What a step has under way ends: its lease, its place in the queue, its children; its own status stays."""
+    turn.lively = False  # it may have been this very step: a look at all of them tells
     if state.status is StepStatus.CLAIMED:
         turn.effects.append(LeaseEnded(path, state.token, f"{error.type}: {error.message}"))
         turn.record(path, state, "cancelled", error=error)

@@ -168,3 +168,9 @@ steps:
     assert run.steps["both"].handled
     assert run.steps["both"].error is not None
     assert run.steps["both"].error.type == "approval_timeout"
+
+
+def test_a_step_that_becomes_ready_and_is_not_needed_in_the_same_event_keeps_nothing_running() -> None:
+    branches = "{l: [{name: a, executor: e}], r: [{name: b, set: {n: 1}}]}"
+    run = play(f"name: x\nsteps: [{{name: both, parallel: {branches}, wait_for: any}}]")
+    assert (run.status, run.steps["both.l.a"].status) == ("succeeded", "cancelled")
