@@ -1,4 +1,4 @@
-"""What canaries and migrations ask of Elasticsearch: how versions' instances ended, which of them live."""
+"""What canaries and migrations ask of Elasticsearch: how versions' instances ended, which of them live, rows by id."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from leasehold.core.es.lines import create_line
+from leasehold.core.es.rows_by_id import rows_by_id_body
 from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.version_outcomes import outcomes_of, version_outcomes_body
 from leasehold.core.history_rows import instance_row
@@ -104,3 +105,14 @@ async def test_live_instances_of_a_version_come_oldest_first_and_page_by_page(gr
 
     assert (begin, rest, (await page(end))[0]) == (["first", "second"], ["late"], [])
     assert (await page((10, 2), tenant=None))[0] == ["strange", "late"]
+
+
+async def test_rows_come_by_their_ids(ground: Ground) -> None:
+    index = await ground.make_index()
+    lines = [line for id in "abc" for line in (create_line(id), b'{"name":"%b"}' % id.encode())]
+    await ground.store.bulk(lines, index=index)
+    await ground.store.refresh(index)
+
+    hits = (await ground.store.search(index, rows_by_id_body(["a", "c", "x"]))).hits
+
+    assert sorted((hit.id, hit.source) for hit in hits) == [("a", b'{"name":"a"}'), ("c", b'{"name":"c"}')]

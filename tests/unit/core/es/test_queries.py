@@ -8,6 +8,7 @@ from leasehold.core.es.held_instances import held_body
 from leasehold.core.es.lane_count import lane_count_body
 from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
+from leasehold.core.es.rows_by_id import rows_by_id_body
 from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
 from leasehold.core.es.version_outcomes import version_outcomes_body
@@ -168,3 +169,7 @@ def test_running_instances_of_a_version_are_ids_in_the_order_of_their_age() -> N
         "track_total_hits": False,
         "search_after": [5, 7],
     }
+
+
+def test_rows_by_id_leave_room_for_an_id_that_stands_in_two_indices() -> None:
+    assert rows_by_id_body(["a"]) == {"query": {"ids": {"values": ["a"]}}, "size": 200, "track_total_hits": False}
