@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal
 
-import msgspec
 import structlog
 
-from ...claim.wire import Call, ErrorInfo
+from ...claim.wire import ErrorInfo
 from ...definitions.plan import Plan
 from ..errors import InvalidRequest, Unavailable
 from ..history_records import AuditRecord, CallsRecord
@@ -25,14 +24,10 @@ from ..machine.events import (
     AttemptEnded,
     AttemptRecord,
     CallsMade,
-    ChildEnded,
     ChildSteered,
     ChildWanted,
     Claimed,
-    Completed,
     Effect,
-    Failed,
-    Heartbeat,
     InstanceEnded,
     LeaseEnded,
     LeaseExpired,
@@ -50,6 +45,7 @@ from .children.keeping import Children
 from .children.known import is_share
 from .codec import OutboxEntry
 from .commits.committer import Committer
+from .event_log import log_entry
 from .forgotten import clear_up
 from .groups.groups import Groups
 from .memory.loading import row_id_of
@@ -149,7 +145,7 @@ class Lane:
         if transition.instance is before:
             return None
         resident.instance = transition.instance
-        resident.append_log(_log_entry(event))
+        resident.append_log(log_entry(event))
         for effect in transition.effects:
             self._follow(resident, effect, before)
         clear_up(self, resident, before, event)
@@ -166,7 +162,7 @@ class Lane:
         """
         resident.plan = plan
         resident.instance = instance
-        resident.append_log(_log_entry(event))
+        resident.append_log(log_entry(event))
         if resident.log_part_due():
             self._cut_log(resident)
         self._wake_at(resident, next_wake_ms(instance))
@@ -513,23 +509,6 @@ def settle_all(answers: list[Answer], outcome: Any) -> None:
     """Give every waiting caller the same outcome, usually an exception to raise."""
     for ticket, slot, _ in answers:
         ticket.settle(slot, outcome)
-
-
-def _log_entry(event: AnyEvent) -> bytes:
-    """The event as the log keeps it: results stand in the steps' states, calls in the attempts' rows."""
-    if type(event) is Completed and (event.result is not None or event.calls):
-        event = Completed(event.at_ms, event.path, event.token, None, event.usage)
-    elif type(event) is ChildEnded and event.result is not None:
-        event = msgspec.structs.replace(event, result=None)
-    elif type(event) is Failed and event.calls:
-        event = msgspec.structs.replace(event, calls=())
-    elif type(event) is Heartbeat and event.calls:
-        # That there was a lot counts; what was in it has a row of its own.
-        event = msgspec.structs.replace(event, calls=_A_LOT)
-    return codec.encode(event)
-
-
-_A_LOT = (Call(""),)
 
 
 def set_aside_event(now_ms: int, reason: str) -> Rejected:

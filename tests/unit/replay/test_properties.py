@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leasehold.core.lanes.lane import _log_entry
+from leasehold.core.lanes.event_log import log_entry
 from leasehold.core.machine import AnyEvent, Completed, Heartbeat, Instance, InstanceStatus, Started
 from leasehold.core.machine.events import ChildEnded, ChildReported, PauseRequested, RetryRequested
 from leasehold.core.replay import Recording, Wanted, compare, decoded, replay, restore
@@ -80,7 +80,7 @@ def through_json(recording: Recording) -> Recording:
 
 def as_stored(recording: Recording, attempts: list[Attempt]) -> Recording:
     """The recording after a stay in the store: states without side values, logs without results, rows of attempts."""
-    log = decoded([_log_entry(event) for event in recording.events])
+    log = decoded([log_entry(event) for event in recording.events])
     rows = {Wanted(attempt.path, attempt.number): attempt.output for attempt in attempts}
     shares = {key: as_stored(share, attempts) for key, share in recording.shares.items()}
     left = {Wanted(event.path, 0, event.child): event.result for event in recording.events if type(event) is ChildEnded}

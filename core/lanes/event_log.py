@@ -1,0 +1,25 @@
+"""An event as the instance's log keeps it: without what is stored elsewhere. `core.replay` puts that back."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ...claim.wire import Call
+from ..machine.events import AnyEvent, ChildEnded, Completed, Failed, Heartbeat
+from . import codec
+
+# That there was a lot counts; what was in it has a row of its own.
+_A_LOT = (Call(""),)
+
+
+def log_entry(event: AnyEvent) -> bytes:
+    """Results stand in the steps' states and in rows of attempts and children, calls in rows of their own."""
+    if type(event) is Completed and (event.result is not None or event.calls):
+        event = Completed(event.at_ms, event.path, event.token, None, event.usage)
+    elif type(event) is ChildEnded and event.result is not None:
+        event = replace(event, result=None)
+    elif type(event) is Failed and event.calls:
+        event = replace(event, calls=())
+    elif type(event) is Heartbeat and event.calls:
+        event = replace(event, calls=_A_LOT)
+    return codec.encode(event)
