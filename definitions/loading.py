@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from .blueprints import Expansion, expanded
-from .checks.checking import check
+from .checks.checking import VIOLATIONS_MAX, check
 from .checks.explaining import violations_of
 from .definition import MANAGED_PREFIX, Definition
 from .errors import DefinitionError, Violation
@@ -14,7 +14,6 @@ from .source.nodes import Document
 from .templates import LIMITS, Limits
 from .words import kind
 
-VIOLATIONS_MAX = 1_000
 _NOTHING = Expansion()
 
 

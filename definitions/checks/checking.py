@@ -4,6 +4,7 @@ not hide those in another."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from .scope import Scope, View
 
 Path = tuple[str | int, ...]
 
+VIOLATIONS_MAX = 1_000
 PATTERNS_MAX = 1_000
 _START_TEXTS = (("idempotency",), ("memory", "key"), ("concurrency", "key"))
 
@@ -37,11 +39,11 @@ def check(
     values = ValueCompiler(tree.step_names(), tree.signal_names(), limits=limits, locate=document.locator)
     violations = [
         *_name(raw, document, managed_prefix),
-        *rule_violations(tree, document, raw),
+        *islice(rule_violations(tree, document, raw), VIOLATIONS_MAX),
         *_declared(raw, tree, document),
     ]
     if tree.count <= STEPS_MAX:  # of more steps some were not read, and would seem not to exist
-        violations += _Templates(document, values, Scope(tree, raw), tree).violations(raw)
+        violations += islice(_Templates(document, values, Scope(tree, raw), tree).violations(raw), VIOLATIONS_MAX)
     return violations, values, tree
 
 
@@ -141,7 +143,8 @@ class _Templates:
 
     def _compiled(self, value: Any, path: Path, view: View) -> tuple[Template | None, list[Violation]]:
         template, references, violations = self._values.attempt(value, path)
-        return template, [*violations, *self._scope.violations(references, view)]
+        found = islice(self._scope.violations(references, view), VIOLATIONS_MAX)
+        return template, [*violations, *found]
 
     def _keys(self, value: Any, path: Path) -> Iterator[Violation]:
         """Keys of mappings are never templates; one that looks like it is a mistake."""

@@ -166,7 +166,8 @@ def _member(reference: Reference, what: str, known: Collection[str], words: str)
 
 
 def _at(reference: Reference, message: str, found: str, near: str | None = None) -> Violation:
-    return Violation(reference.path, message, reference.line, reference.column, found, nearest=near)
+    line, column = reference.place()
+    return Violation(reference.path, message, line, column, found, nearest=near)
 
 
 def _input_names(raw: Mapping[str, object]) -> Collection[str] | None:

@@ -8,6 +8,10 @@ from typing import Any
 
 from ..words import did_you_mean, nearest
 
+FAULTS_MAX = 1_000
+_COMPARED_FAULTS = 100
+"""To find the nearest name costs a millisecond: what a hostile text may ask for is bounded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -87,11 +91,14 @@ def _dependencies(step: Outline, before: str | None, names: Iterable[str], fault
         return () if before is None or before == step.name else (before,)
     known: dict[str, None] = {}
     for at, name in enumerate(step.depends_on):
+        if len(faults) >= FAULTS_MAX:
+            break
         place = ("depends_on", at)
         if name == step.name:
             faults.append(Fault(step.index, place, f"`{name}` depends on itself", name))
         elif name not in names:
-            near = nearest(name, [other for other in names if other != step.name])
+            others = [other for other in names if other != step.name] if len(faults) < _COMPARED_FAULTS else ()
+            near = nearest(name, others)
             message = f"there is no step `{name[:100]}`{did_you_mean(near)}"
             faults.append(Fault(step.index, place, message, name[:100], near, unknown=True))
         elif name in known:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from jinja2 import nodes
+
+Locate = Callable[[int, str], tuple[int, int]]
+"""From a line of a template, counted from 1, and a word in it, to line and column of the YAML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One name that a template takes from outside, with its constant keys: of `steps.a.result` they are a and result.
 
-    `guarded`: it may be absent, since `default` or `is defined` stands behind it. `path`, `line` and `column` are the
-    template's place in the YAML, where known.
+    `guarded`: it may be absent, since `default` or `is defined` stands behind it. `path` is that of the template's
+    string, `lineno` the line in it.
     """
 
     name: str
     keys: tuple[str | int, ...]
     guarded: bool
     path: str = ""
-    line: int | None = None
-    column: int | None = None
+    lineno: int = 1
+    locate: Locate | None = field(default=None, compare=False, repr=False)
+
+    def place(self) -> tuple[int | None, int | None]:
+        """Line and column in the YAML, where known. To find them takes a search, which few references are worth."""
+        if self.locate is None:
+            return None, None
+        return self.locate(self.lineno, f"{self.name}.{self.keys[0]}" if self.keys else self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +41,8 @@ class _Found:
     lineno: int
 
 
-def references(template: nodes.Template) -> list[tuple[int, Reference]]:
-    """Each reference once, in the order of the text, with its line in the template.
+def references(template: nodes.Template, path: str = "", locate: Locate | None = None) -> list[Reference]:
+    """Each reference once, in the order of the text.
 
     What the template sets itself is left out. A name that is guarded once is guarded throughout, as in
     `x if x is defined else y`.
@@ -43,10 +52,11 @@ def references(template: nodes.Template) -> list[tuple[int, Reference]]:
         own.add("loop")
     found = [use for use in _uses(template, guarded=False) if use.name not in own and use.name != "range"]
     guarded = {(use.name, use.keys[:1]) for use in found if use.guarded}
-    unique: dict[tuple[str, tuple[str | int, ...]], tuple[int, Reference]] = {}
+    unique: dict[tuple[str, tuple[str | int, ...]], Reference] = {}
     for use in found:
-        reference = Reference(use.name, use.keys, (use.name, use.keys[:1]) in guarded)
-        unique.setdefault((use.name, use.keys), (use.lineno, reference))
+        if (use.name, use.keys) not in unique:
+            may_miss = (use.name, use.keys[:1]) in guarded
+            unique[use.name, use.keys] = Reference(use.name, use.keys, may_miss, path, use.lineno, locate)
     return list(unique.values())
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from ..errors import DefinitionError, TemplateError, Violation
 from .meter import LIMITS, LimitExceeded, Limits, Meter
-from .references import Reference
-from .texts import Evaluate, Locate, TextCompiler
+from .references import Locate, Reference
+from .texts import Evaluate, TextCompiler
 
 Key = str | int
 _OPENINGS = ("{{", "{%", "{#")

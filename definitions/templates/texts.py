@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -18,14 +17,11 @@ from .conditions import TESTS
 from .context import RenderContext
 from .filters.table import FILTERS
 from .meter import LimitExceeded, Limits, Meter
-from .references import Reference, path_of, references
+from .references import Locate, Reference, path_of, references
 from .rewriting import Refused, rewrite
 from .sandbox import Sandbox
 
 Evaluate = Callable[[Mapping[str, Any], Meter], Any]
-Locate = Callable[[int, str], tuple[int, int]]
-"""From a line of a template, counted from 1, and a word in it, to line and column of the YAML."""
-
 _BRACKETS_MAX = 25
 _MESSAGE_CHARS = 500
 _RESULT = "result"
@@ -62,7 +58,7 @@ class TextCompiler:
             raise TemplateSyntaxError(f"a template has at most {self.limits.source_chars} characters", 1)
         _check_brackets(self._sandbox, text)
         template = self._sandbox.parse(text)
-        spoken_of += [_located(reference, lineno, path, locate) for lineno, reference in references(template)]
+        spoken_of += references(template, path, locate)
         lone = _lone_expression(template)
         self.lone = lone is not None
         rewrite(template, FILTERS, TESTS)
@@ -171,14 +167,6 @@ def _check_brackets(sandbox: Sandbox, text: str) -> None:
             depth -= 1
         if depth > _BRACKETS_MAX:
             raise TemplateSyntaxError(f"brackets are nested deeper than {_BRACKETS_MAX} levels", line)
-
-
-def _located(reference: Reference, lineno: int, path: str, locate: Locate | None) -> Reference:
-    if locate is None:
-        return replace(reference, path=path)
-    keys = reference.keys[:1]
-    line, column = locate(lineno, f"{reference.name}.{keys[0]}" if keys else reference.name)
-    return replace(reference, path=path, line=line, column=column)
 
 
 def _violation(error: TemplateSyntaxError, path: str, locate: Locate | None) -> DefinitionError:
