@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from leasehold.definitions.outline import NESTING_MAX, STEPS_MAX
 
@@ -265,3 +267,28 @@ def test_aliases_do_not_get_around_the_bounds() -> None:
     messages = " ".join(violation.message for violation in faults("\n".join(lines) + "\n"))
     assert "more than 500 steps" in messages
     assert "deeper than 8 levels" in messages
+
+
+def hostile_texts() -> dict[str, str]:
+    unknown = ",".join(f"zq{n}" for n in range(600))
+    missing = [",".join(f"steps.z{at}x{n}" for n in range(3_000)) for at in range(9)]
+    wide = ",".join(f"{{name: a{n}, executor: x}}" for n in range(400))
+    return {
+        "dependencies": with_steps(
+            f"{{name: abcdefghij, executor: x, depends_on: &d [{unknown}]}}",
+            *(f"{{name: abcdefghij{n}, executor: x, depends_on: *d}}" for n in range(250)),
+        ),
+        "references": with_steps(
+            *(f'{{name: s{at}, executor: x, input: "{{{{ [{words}] }}}}"}}' for at, words in enumerate(missing))
+        ),
+        "branches": with_steps(
+            f"{{name: q, parallel: {{a: &a [{wide}], {', '.join(f'b{n}: *a' for n in range(80))}}}}}"
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", hostile_texts())
+def test_a_hostile_text_is_refused_soon(name: str) -> None:
+    began = time.process_time()
+    assert len(faults(hostile_texts()[name])) <= 1_000
+    assert time.process_time() - began < 10
