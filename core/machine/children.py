@@ -90,6 +90,7 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
     `values` are its items, `outer` what `foreach_outer` gave; either may be a `SideValue`.
     """
     state = parent.steps[wanted.path]
+    base = attempts_before(parent, parent.attempts, renumbered=parent.renumbered)
     flow = plan.step(wanted.path).flow
     assert isinstance(flow, Foreach)
     assert state.flow is not None
@@ -103,6 +104,8 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
         space=parent.space,
         priority=parent.priority,
         created_at_ms=at_ms,
+        # Above all tokens that another child gave out for these items before, for they only grow.
+        tokens=at_ms if base else 0,
         inputs=parent.inputs,
         inputs_ref=parent.inputs_ref,
         trigger=parent.trigger,
@@ -126,7 +129,7 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
             wanted.first,
             values,
             share_parallel(flow, state.flow.count),
-            base=attempts_before(parent, parent.attempts, renumbered=parent.renumbered),
+            base=base,
             values_ref=getattr(values, "ref", None),
         ),
         outer=outer,

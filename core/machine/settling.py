@@ -88,9 +88,10 @@ def _is_open(turn: Turn, block: Block, prefix: str) -> bool:
 
 def _begin_after_children(turn: Turn, path: str) -> None:
     """The step is to be done again, and the last child of the time before has ended."""
+    if not _is_pending(turn, path) or turn.ending is not None or turn.paused:
+        return
     step = turn.step(path)
-    done = dependencies_done(turn, step, path[: len(path) - len(step.name)])
-    if _is_pending(turn, path) and done and turn.ending is None and not turn.paused:
+    if dependencies_done(turn, step, path[: len(path) - len(step.name)]):
         activate(turn, path)
 
 

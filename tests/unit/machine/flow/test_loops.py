@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leasehold.core.testing import Failure, play
+from leasehold.core.testing import Failure, Takes, play
 
 COUNT = """
 name: count
@@ -105,3 +105,25 @@ def test_the_condition_may_fail_as_a_template_does() -> None:
     assert run.status == "failed"
     assert run.error is not None
     assert run.error.type == "template"
+
+
+def test_a_child_of_an_iteration_that_is_forgotten_may_end_late() -> None:
+    run = play(
+        """
+name: x
+steps:
+  - name: loop
+    while: "{{ index is undefined and steps.b.result != 3 }}"
+    max_iterations: 9
+    steps:
+      - {name: a, executor: count}
+      - {name: late, workflow: slow, timeout: 1s, on_failure: continue}
+      - {name: b, executor: count}
+""",
+        workflows=[
+            "name: slow\nsteps: [{name: do, executor: slow, compensate: {executor: slow}}, {name: w, wait: 1h}]"
+        ],
+        executors={"count": [1, 1, 2, 2, 3, 3], "slow": [1, Takes("1m", 1), 1, Takes("1m", 1), 1, Takes("1m", 1)]},
+    )
+    run.until_done()
+    assert (run.status, run.elapsed_ms) == ("succeeded", 63_000)
