@@ -85,13 +85,17 @@ class SeenAt(PeerRequest, frozen=True, tag="seen"):
 
 
 class MigrateAt(PeerRequest, frozen=True, tag="migrate"):
-    """Let these live instances of a workflow go on under another version, as far as their past allows it."""
+    """Let these live instances of a workflow go on under another version, as far as their past allows it.
+
+    `found`: they were searched for, not named; shares of items among them are left out of the answer.
+    """
 
     name: str
     instance_ids: list[str]
     from_version: int
     to_version: int
     dry_run: bool
+    found: bool = False
 
 
 class LookAt(PeerRequest, frozen=True, tag="look"):

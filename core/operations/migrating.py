@@ -46,7 +46,8 @@ class Migrating:
         moved: list[tuple[Lane, Resident]] = []
         for instance_id in request.instance_ids:
             result, resident = await self._one(request, instance_id, plan, head.tenant)
-            results.append(result)
+            if result is not None:
+                results.append(result)
             if resident is not None:
                 moved.append((resident.lane, resident))
             # A replay is pure computation: others have their turn between two.
@@ -61,7 +62,7 @@ class Migrating:
 
     async def _one(
         self, request: MigrateAt, instance_id: str, plan: Plan, definition_tenant: str
-    ) -> tuple[MigrationResult, Resident | None]:
+    ) -> tuple[MigrationResult | None, Resident | None]:
         """The result, and the instance where its next write is to be waited for."""
         for _ in range(_READINGS):
             lane = self._engine.lane_of(instance_id)
@@ -70,6 +71,8 @@ class Migrating:
                 return MigrationResult(instance_id, "ended", f"no live instance has the id {instance_id!r}"), None
             if resident.instance.version == request.to_version and resident.instance.workflow == request.name:
                 return MigrationResult(instance_id, "migrated"), resident
+            if request.found and resident.instance.of is not None:
+                return None, None
             hindrance = _hindrance(resident, request, definition_tenant)
             if hindrance is not None:
                 return MigrationResult(instance_id, "stays", hindrance), None

@@ -42,17 +42,19 @@ class Migrations:
         """Instances lane by lane, from the cursor on, until there are as many as were asked for."""
         first, after = _read_cursor(body.after)
         results: list[MigrationResult] = []
+        looked_at = 0
         for lane in sorted(self._engine.control.registry.lanes):
             if lane < first:
                 continue
             position = after if lane == first else None
             while True:
-                size = min(_IDS_A_REQUEST, body.limit - len(results))
+                size = min(_IDS_A_REQUEST, body.limit - looked_at)
                 if not size:
                     return MigrationResults(results, _cursor(lane, position))
                 ids, position = await self._found(principal, name, body, lane, position, size)
+                looked_at += len(ids)
                 if ids:
-                    results += await self._move(principal, name, body, ids)
+                    results += await self._move(principal, name, body, ids, found=True)
                 if len(ids) < size:
                     break
         return MigrationResults(results)
@@ -79,9 +81,11 @@ class Migrations:
         hits = (await self._engine.store.search(index, query)).hits
         return [hit.id for hit in hits], (hits[-1].sort[0], hits[-1].sort[1]) if hits else after
 
-    async def _move(self, principal: Principal, name: str, body: MigrateBody, ids: list[str]) -> list[MigrationResult]:
+    async def _move(
+        self, principal: Principal, name: str, body: MigrateBody, ids: list[str], *, found: bool = False
+    ) -> list[MigrationResult]:
         """The results of instances of one lane. Raises: NotOwner while it has no owner; Relayed; StoreError."""
-        request = MigrateAt(principal, name, ids, body.from_version, body.to_version, body.dry_run)
+        request = MigrateAt(principal, name, ids, body.from_version, body.to_version, body.dry_run, found)
         try:
             return await self._migrating.migrate(request)
         except NotOwner as owner:

@@ -305,3 +305,63 @@ def test_a_migration_that_makes_no_sense_is_refused(body: MigrateBody, error: ty
                 await s.replica.migrate(ANYBODY, "flow", body)
 
     run_virtual(main())
+
+
+EACH = """
+name: flow
+version: 20
+steps:
+  - foreach: "{{ [1, 2, 3] }}"
+    name: each
+    steps: [{name: one, executor: work}]
+  - {name: last, executor: work}
+  - {name: more, executor: work}
+"""
+
+
+def test_an_instance_whose_items_are_under_way_stays_until_they_have_ended() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            for text in (EACH, EACH.replace("20", "21").replace("more", "end")):
+                await s.replica.put_definition(ANYBODY, "flow", text.encode(), activate="20" in text)
+            other_items = EACH.replace("20", "22").replace("executor: work}]", "executor: work, input: 1}]")
+            await s.replica.put_definition(ANYBODY, "flow", other_items.encode(), activate=False)
+            started = await s.start("flow")
+            step = await s.claim_one()
+            results = (await s.replica.migrate(ANYBODY, "flow", MigrateBody(20, 21))).results
+            assert [(result.instance_id, result.outcome, result.detail) for result in results] == [
+                (started.instance_id, "stays", "items of step 'each' are under way; ask again when they have ended")
+            ]
+            share = next(id for id in live(s.store.cluster) if id != started.instance_id)
+            (result,) = (await s.replica.migrate(ANYBODY, "flow", MigrateBody(20, 21, share))).results
+            assert (result.outcome, started.instance_id in (result.detail or "")) == ("stays", True)
+            await s.complete(step)
+            await s.run_all(2)
+            await asyncio.sleep(5)
+            (result,) = (await s.replica.migrate(ANYBODY, "flow", MigrateBody(20, 22))).results
+            assert (result.outcome, result.difference and result.difference.path) == ("differs", "each[0].one")
+            (result,) = (await s.replica.migrate(ANYBODY, "flow", MigrateBody(20, 21))).results
+            assert result.outcome == "migrated", result
+            assert [step.step_name for step in await s.run_all(2)] == ["last", "end"]
+
+    run_virtual(main())
+
+
+def test_a_sub_workflow_is_moved_by_itself_and_its_parent_beside_it() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            parent = "name: outer\nversion: 1\nsteps: [{name: inner, workflow: flow}, {name: after, executor: work}]\n"
+            await define(s)
+            for text in (parent, parent.replace("version: 1", "version: 2").replace("name: after", "name: later")):
+                await s.replica.put_definition(ANYBODY, "outer", text.encode(), activate="version: 1" in text)
+            started = await s.start("outer")
+            await asyncio.sleep(1)
+            (inner,) = (await migrate(s)).results
+            assert inner.outcome == "migrated"
+            (outer,) = (await s.replica.migrate(ANYBODY, "outer", MigrateBody(1, 2))).results
+            assert (outer.instance_id, outer.outcome) == (started.instance_id, "migrated")
+            assert [step.step_name for step in await s.run_all(4)] == ["fetch", "check", "store", "later"]
+            await asyncio.sleep(1)
+            assert await s.status(started.instance_id) == "succeeded"
+
+    run_virtual(main())
