@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import Violation
-from ..source.documents import DEPTH_MAX, WEIGHT_MAX
+from ..source.documents import DEPTH_MAX, VALUES_MAX, WEIGHT_MAX
 from ..source.nodes import Node
 
 Place = tuple[int, int]
 Entry = tuple[str, Place, Node]
 """A key, where it stands, and its value."""
+
+NODES_MAX = 5 * VALUES_MAX
+"""Nodes that may be made or looked at for one document: about a second of work. What is stored has VALUES_MAX."""
 
 
 class TooLarge(Exception):
@@ -27,7 +30,8 @@ class Builder:
     """Makes new nodes of one document. Everything made counts; the work done is thereby bounded as well."""
 
     def __init__(self) -> None:
-        self._made = 0
+        self._weight = 0
+        self._nodes = 0
 
     def mapping(self, at: Node, entries: Iterable[Entry]) -> Node:
         """A mapping in the place of `at`. Keys are unique. Raises: TooLarge."""
@@ -52,7 +56,7 @@ class Builder:
         """A string, number, boolean or null in the place of `at`. Raises: TooLarge."""
         node = self._empty(at, value)
         node.weight += len(value) if isinstance(value, str) else 8
-        self.count(node.weight, at)
+        self.count(at, weight=node.weight)
         return node
 
     def value(self, at: Node, value: Any) -> Node:
@@ -74,16 +78,20 @@ class Builder:
     def _hold(self, above: Node, child: Node, key_weight: int) -> None:
         above.weight += child.weight + key_weight
         above.height = max(above.height, child.height + 1)
-        self.count(1 + key_weight, child)
+        self.count(child, weight=key_weight)
         if above.weight > WEIGHT_MAX:
             raise TooLarge(_too_large(child))
         if above.height > DEPTH_MAX:
             raise TooLarge(too_deep(child))
 
-    def count(self, weight: int, at: Node) -> None:
+    def count(self, at: Node, *, nodes: int = 1, weight: int = 0) -> None:
         """Something was made or looked at. Raises: TooLarge when that was too much."""
-        self._made += weight
-        if self._made > WEIGHT_MAX:
+        self._nodes += nodes
+        self._weight += weight
+        if self._nodes > NODES_MAX:
+            message = f"written out, the definition has more than {VALUES_MAX} values, the limit; use fewer blocks"
+            raise TooLarge(Violation("", message, at.line, at.column))
+        if self._weight > WEIGHT_MAX:
             raise TooLarge(_too_large(at))
 
 

@@ -15,12 +15,14 @@ from .building import Builder, Entry
 from .values import Values
 
 _WORDS = re.compile(
-    r"(?P<placed>\$\{\{(?P<body>(?:(?!\}\}).)*)\}\})|(?P<open>\{\{|\{%)|(?P<close>\}\}|%\})|(?P<quote>['\"])|(?P<escape>\\['\"\\])",
+    r"(?P<placed>\$\{\{(?P<body>(?:(?!\}\}).){0,200})\}\})|(?P<loose>\$\{\{)"
+    r"|(?P<open>\{\{|\{%)|(?P<close>\}\}|%\})|(?P<quote>['\"])|(?P<escape>\\['\"\\])",
     re.DOTALL,
 )
 _BODY = re.compile(r"\s*parameters((?:\.[A-Za-z0-9_-]+)+)\s*")
 _EXPRESSION = re.compile(r"\s*\{\{(?P<inner>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _MARK = "${{"
+_SHOWN = 60
 
 
 class _Unknown(Exception):
@@ -40,7 +42,7 @@ class Placing:
 
         Raises: TooLarge.
         """
-        self._builder.count(1, node)
+        self._builder.count(node)
         if isinstance(node.value, str):
             return self._text(node, path) if _MARK in node.value else node
         if isinstance(node.value, list):
@@ -95,6 +97,9 @@ class Placing:
                     parts.append(_literal(value, quote) if is_open else _as_text(value))
                 except _Unknown as error:
                     self._wrong(path, str(error), place)
+            elif word["loose"] is not None:
+                self._wrong(path, str(_not_a_place(text[word.end() : word.end() + _SHOWN])), place)
+                break
             elif word["quote"] is not None:
                 quote = "" if quote == word["quote"] else quote or (word["quote"] if is_open else "")
             elif not quote and word["escape"] is None:
@@ -108,10 +113,7 @@ class Placing:
         """
         match = _BODY.fullmatch(body)
         if match is None:
-            raise _Unknown(
-                f"found `${{{{{body[:60]}}}}}`; allowed: `${{{{ parameters.NAME }}}}` and keys in it; filters and other"
-                " names belong between `{{` and `}}`"
-            )
+            raise _not_a_place(f"{body}}}}}")
         name, *keys = match[1][1:].split(".")
         declared = self._values.declared
         if name not in declared:
@@ -130,6 +132,14 @@ class Placing:
 
     def _wrong(self, path: tuple[Key, ...], message: str, place: tuple[int, int]) -> None:
         self._violations.append(Violation(path_text(path), message, *place))
+
+
+def _not_a_place(rest: str) -> _Unknown:
+    """What is said of a mark that begins no place for a value, given what stands behind it."""
+    return _Unknown(
+        f"found `${{{{{rest[:_SHOWN]}`; allowed: `${{{{ parameters.NAME }}}}` and keys in it; filters and other names"
+        " belong between `{{` and `}}`"
+    )
 
 
 def _as_text(value: Any) -> str:

@@ -48,7 +48,7 @@ class Using:
 
     def _with_lists(self, node: Node, path: Path, lists: tuple[str, ...], named: tuple[str, ...], depth: int) -> Node:
         """A mapping in which lists of steps stand under some keys, or mappings of such lists."""
-        self.builder.count(len(node.children), node)
+        self.builder.count(node, nodes=len(node.children))
         if depth > DEPTH_MAX:
             raise TooLarge(too_deep(node))
         entries: list[Entry] = []

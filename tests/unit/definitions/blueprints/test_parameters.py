@@ -10,7 +10,7 @@ from leasehold.definitions.blueprints import Expansion
 
 from tests.unit.definitions.builders import marked
 
-from .written_out import blueprint, refusal, written_out
+from .written_out import attempt, blueprint, refusal, written_out
 
 ANY = "x: {type: string}"
 
@@ -95,6 +95,7 @@ def test_outside_a_blueprint_the_mark_means_a_dollar_and_a_template() -> None:
         ("a: '${{ parameters.y }}'", ANY, {}, "there is no parameter `y`; there are: `x`"),
         ("a: '${{ parameters.x }}'", ANY, {}, "the parameter `x` was not given; give it a value, or"),
         ("a: '${{ inputs.x }}'", ANY, {}, "allowed: `${{ parameters.NAME }}`"),
+        ("a: '${{ parameters.x'", ANY, {}, "found `${{ parameters.x`; allowed: `${{ parameters.NAME }}`"),
         ("a: '${{ parameters.x | upper }}'", ANY, {}, "filters and other names belong between `{{` and `}}`"),
         ("a: '${{ parameters.x.y }}'", ANY, {"x": "a"}, "there is no `y` in the parameter `x`, which is a string"),
         ("a: '${{ parameters.x.y }}'", "x: {type: object}", {"x": {"z": 1}}, "which has the keys `z`"),
@@ -204,3 +205,8 @@ def test_a_value_that_is_nested_too_deep_is_refused() -> None:
         deep = [deep]
     text = blueprint("a: [['${{ parameters.x }}']]", "x: {type: array}")
     assert "nested deeper than 64 levels" in refusal(text, x=deep).message
+
+
+def test_marks_that_are_never_closed_take_no_time() -> None:
+    _, violations = attempt(blueprint(f"a: '{'${{ ' * 50_000}'", ANY), x="a")
+    assert violations[0].message.startswith("found `${{ ${{")

@@ -79,7 +79,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))
 def test_what_is_written_reads_as_the_same(value: dict[str, object]) -> None:
     _, documents, violations = read_documents(written(value))
