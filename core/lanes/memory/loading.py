@@ -200,6 +200,11 @@ async def _has_plan(lane: Lane, one: Prepared) -> bool:
     return True
 
 
+def _unleased(instance: Instance) -> bool:
+    """Whether the document may be the first one of its instance: no token was given out since it was created."""
+    return instance.tokens in (0, instance.created_at_ms) or instance.redrives > 0
+
+
 async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
     """A create that arrived after its instance had finished elsewhere must not run again: history knows its end.
 
@@ -207,11 +212,7 @@ async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
     owner wrote itself is no such create. One that was brought back has tokens of its first run; that it may have
     ended since, its next row says.
     """
-    fresh = [
-        one
-        for one in prepared
-        if (one.instance.tokens == 0 or one.instance.redrives) and one.bookkeeping.epoch < lane.epoch
-    ]
+    fresh = [one for one in prepared if _unleased(one.instance) and one.bookkeeping.epoch < lane.epoch]
     if fresh:
         finished = await finished_ids(lane.parts, [instance_row_id(one.instance) for one in fresh])
         for one in fresh:
