@@ -63,7 +63,7 @@ def play(
     `definition` is a definition, a plan, the path of a YAML file, or YAML text of more than one line; of several
     definitions in one text the first is run. `executors` has the stub of each capability, `steps` those of single
     steps by their static path, which come first. `workflows` are the definitions that sub-workflow steps may name.
-    `memory` is what the run before is to have left; `remembered` of a run is what the next one sees.
+    `memory` is what the runs before are to have left; what a run has `remembered` goes over it when it succeeds.
     `seed` decides on all chance: the same test gives the same run. `limit` bounds the events of the run.
     Raises: DefinitionError; InputsError for params that the definition refuses; PlayError.
     """

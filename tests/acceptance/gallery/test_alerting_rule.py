@@ -29,7 +29,7 @@ class Rule:
         )
         run.until_done()
         assert run.status == "succeeded", run.error
-        self.memory = run.remembered
+        self.memory = {**self.memory, **run.remembered}
         return run
 
     @property
