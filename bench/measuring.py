@@ -30,17 +30,25 @@ _SMOKES_AT_ONCE = 4
 
 
 async def measure(scenario: Scenario, options: Options) -> Report:
-    """Run a scenario on a cluster of its own. Raises: BenchError; LeaseholdError; IlmError."""
+    """Run a scenario on a cluster of its own, if it needs one. Raises: BenchError; LeaseholdError; IlmError."""
     settings = load_settings(environment=os.environ)
     say = sayer(lambda line: print(line, file=sys.stderr, flush=True))
     started_at, began_s = datetime.now(UTC), monotonic()
     until_s = began_s + _QUICK_S if options.quick else inf
     usage = Usage()
-    async with _cluster(settings) as ground:
-        say(f"Elasticsearch {ground.version} at {ground.settings.urls[0]}")
-        elasticsearch_before_s = await ground.cpu_s()
-        outcome = await scenario.run(Run(options, ground, settings, say, until_s))
-        elasticsearch_s = 0.0 if ground.embedded else await ground.cpu_s() - elasticsearch_before_s
+    server: dict[str, str] = {}
+    described: dict[str, Any] = {}
+    elasticsearch_s = 0.0
+    if scenario.alone:
+        outcome = await scenario.run(Run(options, None, settings, say, until_s))
+    else:
+        async with _cluster(settings) as ground:
+            say(f"Elasticsearch {ground.version} at {ground.settings.urls[0]}")
+            server["elasticsearch_server"] = ground.version
+            described["elasticsearch"] = ground.described
+            elasticsearch_before_s = await ground.cpu_s()
+            outcome = await scenario.run(Run(options, ground, settings, say, until_s))
+            elasticsearch_s = 0.0 if ground.embedded else await ground.cpu_s() - elasticsearch_before_s
     return Report(
         scenario=scenario.name,
         question=scenario.question,
@@ -51,9 +59,9 @@ async def measure(scenario: Scenario, options: Options) -> Report:
         wrong=outcome.wrong,
         targets=outcome.targets,
         figures=outcome.figures,
-        settings={**outcome.settings, "elasticsearch": ground.described, "scheduler": _shown(settings)},
+        settings={**outcome.settings, **described, "scheduler": _shown(settings)},
         commit=commit(),
-        versions={**versions(), "elasticsearch_server": ground.version},
+        versions={**versions(), **server},
         machine={**machine(), **usage.since(elasticsearch_s)},
         seed=options.seed,
     )

@@ -35,14 +35,21 @@ class Options(Struct, frozen=True):
 class Run(Struct, frozen=True):
     """One run of a scenario: its options, the cluster, the replica's settings, and where to tell of progress.
 
-    `until_s`, on the monotonic clock, is when a quick run is to be done: what can be left out is left out by then.
+    `ground` is None for a scenario that runs alone. `until_s`, on the monotonic clock, is when a quick run is to be
+    done: what can be left out is left out by then.
     """
 
     options: Options
-    cluster: Cluster
+    ground: Cluster | None
     settings: Settings
     say: Callable[[str], None]
     until_s: float = inf
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that the scenario runs on."""
+        assert self.ground is not None, "a scenario that runs alone has no cluster"
+        return self.ground
 
     def has_time_for(self, duration_s: float) -> bool:
         """Whether something that takes so long still fits."""
@@ -50,11 +57,12 @@ class Run(Struct, frozen=True):
 
 
 class Scenario(Struct, frozen=True):
-    """`question` is what the figures answer, in one sentence."""
+    """`question` is what the figures answer, in one sentence. `alone`: it needs no cluster."""
 
     name: str
     question: str
     run: Callable[[Run], Awaitable[Outcome]]
+    alone: bool = False
 
 
 def sayer(write: Callable[[str], None]) -> Callable[[str], None]:

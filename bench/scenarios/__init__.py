@@ -8,11 +8,13 @@ from .failover import FAILOVER
 from .herd import HERD
 from .idle import IDLE
 from .latency import LATENCY
+from .machine import MACHINE
 from .raw import RAW
 from .timers import TIMERS
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER)
+    scenario.name: scenario
+    for scenario in (MACHINE, RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER)
 }
 
 __all__ = ["SCENARIOS"]
