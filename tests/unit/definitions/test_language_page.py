@@ -3,6 +3,7 @@ every key, filter and name of the language stands there, each key in an example 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from leasehold.definitions.templates import CONTEXT_NAMES, LATER_NAMES, PLACED_N
 from leasehold.definitions.templates.filters.table import FILTERS
 
 from tests.kit.language_page import PAGE, Example, definitions_of, of_kind, refusal_of, runnable
+from tests.kit.markdown import ROOT
 
 PARAMS: dict[str, dict[str, Any]] = {
     "alert-triage": {"alert_id": "A-1"},
@@ -120,6 +122,13 @@ def test_the_page_names_every_filter_and_every_name_of_the_context() -> None:
     words += [*CONTEXT_NAMES, *PLACED_NAMES, *STEP_FACTS, *FOREACH_FACTS, *ERROR_FACTS, *INSTANCE_FACTS, *LATER_NAMES]
     words += [*KINDS, *DEFINITION_KEYS]
     assert [word for word in words if f"`{word}" not in PAGE] == []
+
+
+def test_the_page_names_every_type_of_error_that_the_scheduler_makes() -> None:
+    sources = [path.read_text() for part in ("machine", "lanes") for path in (ROOT / "core" / part).glob("**/*.py")]
+    types = {word for text in sources for word in re.findall(r'(?:ErrorInfo|NotBorn)\(\s*"(\w+)"', text)}
+    assert len(types) > 20
+    assert {word for word in types if f"`{word}`" not in PAGE} == set()
 
 
 def played(example: Example) -> Run:
