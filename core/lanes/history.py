@@ -30,6 +30,10 @@ from .memory.resident import Named, Resident
 
 log = structlog.get_logger(__name__)
 
+# A request is closed above the first; Elasticsearch takes 100 MB at most. A row above the second goes without payloads:
+# that of an instance holds the results of all items of its foreach steps.
+_BULK_MAX_BYTES = 5_000_000
+_ROW_MAX_BYTES = 50_000_000
 _RETRY_MS = 200
 _RETRY_MAX_MS = 5_000
 
@@ -123,16 +127,7 @@ class History:
 
     async def pass_once(self) -> int:
         """Send one bulk of what waits; returns how many records were confirmed."""
-        batch = self._cut()
-        if not batch:
-            return 0
-        lines: list[bytes] = []
-        for record in list(batch):
-            row = self._row(record)
-            if row is None:
-                batch.remove(record)
-            else:
-                lines += (_line_of(record), row)
+        batch, lines = self._drawn_up(self._cut())
         if not batch:
             return 0
         try:
@@ -146,11 +141,27 @@ class History:
         self._metrics.history(confirmed, self.lag_records)
         return confirmed
 
+    def _drawn_up(self, records: list[Record]) -> tuple[list[Record], list[bytes]]:
+        """The first of these records, as many as one request may hold, with their lines; the others wait on."""
+        batch: list[Record] = []
+        lines: list[bytes] = []
+        size_bytes = 0
+        for place, record in enumerate(records):
+            if size_bytes > _BULK_MAX_BYTES:
+                self._waiting.extendleft(reversed(records[place:]))
+                break
+            row = self._row(record)
+            if row is not None:
+                batch.append(record)
+                lines += (_line_of(record), row)
+                size_bytes += len(row)
+        return batch, lines
+
     def _row(self, record: Record) -> bytes | None:
         """The record's body; None for one that can't be made: it stays in its outbox, and the others go on."""
         try:
             row: bytes = record.resident.lane.row(record.resident, record.row_id, record.entry)
-            return stripped_row(row) if record.stripped else row
+            return stripped_row(row) if record.stripped or len(row) > _ROW_MAX_BYTES else row
         except Exception:
             self._metrics.loop_failed("history")
             log.exception("history.record_not_made", row=record.row_id)

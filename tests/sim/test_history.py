@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -226,5 +228,30 @@ def test_a_long_event_log_leaves_in_parts_and_the_document_stays_small() -> None
             assert len(parts) >= 2
             assert sorted(parts) == sorted(f"{id}:events:{n + 1}" for n in range(len(parts)))
             assert len(rows(cluster, STEPS)) == 300
+
+    run_virtual(main())
+
+
+def test_a_request_to_history_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            started = [await s.start("one", n="x" * 200_000) for _ in range(20)]
+            steps = await s.claim(max_steps=20)
+            sizes: list[int] = []
+            bulk = s.store.bulk
+
+            async def counted(lines: Sequence[bytes], *, index: str | None = None, timeout_ms: int = 30_000) -> Any:
+                if index is None:
+                    sizes.append(sum(map(len, lines)))
+                return await bulk(lines, index=index, timeout_ms=timeout_ms)
+
+            monkeypatch.setattr(s.store, "bulk", counted)
+            await asyncio.gather(*(s.complete(step, "y") for step in steps))
+            await asyncio.sleep(10)
+            assert [await s.status(one.instance_id) for one in started] == ["succeeded"] * 20
+            assert sum(sizes) > 10_000_000
+            assert max(sizes) < 6_500_000
 
     run_virtual(main())
