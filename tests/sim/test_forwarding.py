@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from leasehold.claim.wire import CompleteBody, DecisionBody, HeartbeatBody, StartBody, StartItem, StepReport
 from leasehold.core.errors import Unavailable
+from leasehold.core.orders import Cancel, Pause, Resume, Retry, Signal, Skip
 from leasehold.core.peers import Relayed
 
 from tests.kit.model_store import ModelElasticsearch
@@ -59,6 +60,28 @@ def test_starts_reports_and_decisions_reach_the_owner_through_any_replica() -> N
             assert await other.status(started.instance_id) == "succeeded"
             second = await other.start("two")
             assert (await other.replica.cancel(ANYBODY, second.instance_id, "enough")).status == "cancelled"
+
+    run_virtual(main())
+
+
+def test_orders_reach_the_owner_through_any_replica_and_so_does_a_redrive() -> None:
+    async def main() -> None:
+        async with pair(new_cluster(), ModelPeers()) as (_, other):
+            id = (await other.start("two")).instance_id
+            assert (await other.replica.steer(ANYBODY, id, Pause(reason="look"))).status == "paused"
+            assert (await other.replica.steer(ANYBODY, id, Resume())).status == "running"
+            view = await other.replica.steer(ANYBODY, id, Signal(name="note", payload={"n": 1}))
+            assert view.signals == {"note": {"n": 1}}
+            view = await other.replica.steer(ANYBODY, id, Skip(step="first"))
+            assert view.steps[0].status == "skipped"
+            await other.fail(await other.claim_one(), "boom")
+            await asyncio.sleep(5)
+            view = await other.replica.steer(ANYBODY, id, Retry(step="second"))
+            assert (view.status, view.redrives) == ("running", 1)
+            assert (await other.replica.steer(ANYBODY, id, Cancel())).status == "cancelled"
+            with pytest.raises(Relayed) as refused:
+                await other.replica.steer(ANYBODY, id, Pause())
+            assert refused.value.problem.status == 409
 
     run_virtual(main())
 
