@@ -19,8 +19,8 @@ FIELDS: Mapping = {
     "version": integer(),
     # The capabilities of the steps that can be claimed; absent when there is none.
     "ready": keyword(),
-    # True while the owner has to hold the instance in memory: a step is leased, a history record is not confirmed, or
-    # the instance has ended. Absent otherwise.
+    # True while the owner has to hold the instance in memory: a step is leased, a history record is not confirmed, a
+    # child is to begin or to be told, or the instance has ended. Absent otherwise.
     "held": boolean(doc_values=False),
     # What the ready queue sorts by: `ready_at + priority * age_step` of the first ready step.
     "rank": long(),
