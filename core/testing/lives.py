@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...claim.wire import Call, ErrorInfo, Usage
 from ...definitions.plan import Plan
 from ..machine import FINAL_INSTANCE, AnyEvent, Instance, StepState
 from ..machine.events import AttemptOutcome, AttemptRecord
+from ..machine.outcomes import result_of
 from .errors import Unknown
 
 
@@ -31,9 +34,13 @@ class Attempt:
 
 
 class Steps(Mapping[str, StepState]):
-    """Every step that a run has had, by run path: as it stands, or as it was when its loop went on."""
+    """Every step that a run has had, by run path: as it stands, or as it was when its loop went on.
 
-    def __init__(self) -> None:
+    A step with steps of its own has the result that theirs make, which the machine does not store.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._states: dict[str, StepState] = {}
 
     def take(self, states: Mapping[str, StepState]) -> None:
@@ -43,10 +50,10 @@ class Steps(Mapping[str, StepState]):
                 known[path] = state
 
     def __getitem__(self, path: str) -> StepState:
-        try:
-            return self._states[path]
-        except KeyError:
-            raise Unknown(f"the run has had no step {path!r}; it has had: {', '.join(self._states)}") from None
+        state = self._states.get(path)
+        if state is None:
+            raise Unknown(f"the run has had no step {path!r}; it has had: {', '.join(self._states)}")
+        return state if state.flow is None else replace(state, result=result_of(self._plan, self._states, path))
 
     def __contains__(self, path: object) -> bool:
         return path in self._states
@@ -62,7 +69,7 @@ class Steps(Mapping[str, StepState]):
 class Book:
     """The past of a run, the children of its foreach steps included. `called`: calls that heartbeats brought."""
 
-    steps: Steps = field(default_factory=Steps)
+    steps: Steps
     attempts: list[Attempt] = field(default_factory=list)
     called: dict[tuple[str, int], list[Call]] = field(default_factory=dict)
 

@@ -31,7 +31,7 @@ from .agenda import Agenda
 from .attempts import Work
 from .children import begin_child, report_end, report_usage, steer_child
 from .errors import Endless
-from .lives import Book, Life
+from .lives import Book, Life, Steps
 from .sources import Library
 from .stubs import Stubs
 
@@ -64,7 +64,7 @@ class World:
 
     def begin(self, instance: Instance, plan: Plan) -> Life:
         """Let an instance start."""
-        book = self._books.setdefault(instance.of or instance.id, Book())
+        book = self._books.setdefault(instance.of or instance.id, Book(Steps(plan)))
         life = self.lives[instance.id] = Life(instance, plan, book)
         self.apply(life, Started(self.now_ms))
         return life
