@@ -33,7 +33,8 @@ class StoredDocument(Struct, frozen=True, gc=False):
 class BulkItem(Struct, frozen=True, gc=False):
     """What a bulk request answered for one item.
 
-    `status` is the item's HTTP status. `version` is set on 2xx. `index` is the concrete index. `error_type` and
+    `status` is the item's HTTP status. `version` is set on 2xx, and on the 404 of a deletion that found nothing, which
+    takes a sequence number all the same. `index` is the concrete index. `error_type` and
     `error_reason` are Elasticsearch's own words where the item failed.
     """
 

@@ -266,11 +266,10 @@ def _bulk_items(answer: answers.BulkAnswer) -> list[BulkItem]:
         result = entry.index or entry.create or entry.delete
         assert result is not None
         status = result.status
-        if status < 300:
-            version = Version(result.seq_no, result.primary_term)
+        if result.error is None:
+            # A deletion that found nothing (404) takes a sequence number too.
+            version = Version(result.seq_no, result.primary_term) if result.seq_no >= 0 else None
             items.append(BulkItem(status, result.index, result.id, version))
-        elif result.error is None:
-            items.append(BulkItem(status, result.index, result.id))
         else:
             error = result.error
             items.append(BulkItem(status, result.index, result.id, None, error.type, error.reason or ""))

@@ -52,7 +52,7 @@ def undone(turn: Turn, path: str, outcome: Literal["succeeded", "failed", "skipp
 def _begin(turn: Turn, undo: Undo) -> None:
     path = undo.path + SUFFIX
     seen = {"input": undo.input} if undo.left_by else None
-    turn.put(path, StepState(attempt=turn.attempts_before, seen=seen))
+    turn.put(path, StepState(attempt=turn.attempts_before(path), seen=seen))
     prepare(turn, path)
 
 

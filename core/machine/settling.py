@@ -69,9 +69,8 @@ def _enter(turn: Turn, block: Block, prefix: str) -> None:
     """The block's steps come into being, and its first ones begin, unless what they stand in has ended meanwhile."""
     if not _is_open(turn, block, prefix):
         return
-    state = StepState(attempt=turn.attempts_before)
     for name in block.names:
-        turn.put(prefix + name, state)
+        turn.put(prefix + name, StepState(attempt=turn.attempts_before(prefix + name)))
     for name in block.roots:
         if not turn.ended and _is_pending(turn, prefix + name):
             activate(turn, prefix + name)

@@ -253,6 +253,7 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     queued: bool = False
     redrives: int = 0
     renumbered: bool = False
+    earlier: dict[str, int] = {}
     parent_path: str | None = None
     parent_number: int = 0
     depth: int = 0

@@ -85,9 +85,14 @@ class Turn:
     def paused(self) -> bool:
         return self.status is InstanceStatus.PAUSED
 
-    @property
-    def attempts_before(self) -> int:
-        """The attempt that a step which comes into being counts on from."""
+    def attempts_before(self, path: str) -> int:
+        """The attempt that a step which comes into being counts on from: attempts never restart.
+
+        Inside loops, once anything is done again, from above all that there have been.
+        """
+        if "[" not in path:
+            earlier: int = self.get("earlier").get(path, 0)
+            return earlier
         return attempts_before(self.instance, self.attempts, renumbered=self.get("renumbered"))
 
     @property
@@ -204,7 +209,7 @@ class Turn:
 
 
 def attempts_before(instance: Instance, attempts: int, *, renumbered: bool) -> int:
-    """Attempts never restart: once anything is done again, new steps count on from above all that there have been."""
+    """What attempts in loops count on from."""
     base = instance.items.base if instance.items is not None else 0
     return base + (attempts if renumbered else 0)
 

@@ -90,7 +90,7 @@ async def test_deleting_nothing_is_404_and_takes_a_sequence_number_all_the_same(
 
     following = await one(store, index, create_line("b"), b"{}")
 
-    assert (nothing.status, nothing.version, nothing.error_type) == (404, None, "")
+    assert (nothing.status, nothing.version, nothing.error_type) == (404, Version(0, 1), "")
     assert following.version == Version(1, 1)
 
 

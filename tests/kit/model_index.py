@@ -168,7 +168,7 @@ class ModelIndex:
         found = self.documents.pop(operation.id, None)
         # A delete that finds nothing is an operation all the same, and takes a number.
         at = Version(self._take_seq_no(), self.primary_term)
-        return BulkItem(404, self.name, operation.id) if found is None else BulkItem(200, self.name, operation.id, at)
+        return BulkItem(404 if found is None else 200, self.name, operation.id, at)
 
     def _conflict(self, operation: Operation) -> str | None:
         current = self.documents.get(operation.id)

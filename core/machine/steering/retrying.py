@@ -92,7 +92,7 @@ def _chosen(turn: Turn, event: RetryRequested, ended: bool) -> list[str]:
     if not ended:
         return [event.path] if event.path else [path for path in names if turn.steps[path].status is StepStatus.FAILED]
     # What the end cut short has to be done in any case, or what comes after it would wait for ever.
-    unfinished = [path for path in names if _unfinished(turn.steps[path])]
+    unfinished = [path for path in names if _unfinished(turn, path)]
     return [event.path, *unfinished] if event.path else unfinished
 
 
@@ -101,9 +101,17 @@ def _is_own(turn: Turn, path: str) -> bool:
     return (block is None or block.role == "main") and not is_undo(path)
 
 
-def _unfinished(state: StepState) -> bool:
+def _unfinished(turn: Turn, path: str) -> bool:
+    state = turn.steps[path]
     failed = state.status is StepStatus.FAILED and not state.handled
-    return failed or state.status in (StepStatus.CANCELLED, StepStatus.PENDING) or state.undone == "succeeded"
+    if failed or state.status in (StepStatus.CANCELLED, StepStatus.PENDING) or _undone(state):
+        return True
+    inside = (f"{path}.", f"{path}[")
+    return any(_undone(inner) for at, inner in turn.steps.items() if at.startswith(inside))
+
+
+def _undone(state: StepState) -> bool:
+    return state.undone == "succeeded" or (state.flow is not None and state.flow.undone > 0)
 
 
 def _with_dependents(turn: Turn, paths: list[str]) -> list[str]:
@@ -132,7 +140,7 @@ def _reset(turn: Turn, path: str, error: ErrorInfo) -> None:
     for inner, inner_state in list(turn.steps.items()):
         if inner.startswith((f"{path}.", f"{path}[")):
             left += _children(inner_state)
-            turn.drop(inner)
+            _forget(turn, inner, inner_state)
     if state.status is StepStatus.PENDING and not left:
         return
     flow = Progress(children=tuple(left)) if left else None
@@ -156,4 +164,11 @@ def _bring_back(turn: Turn) -> None:
     turn.set("deadline_ms", turn.at_ms + turn.plan.max_duration_ms if turn.plan.max_duration_ms else 0)
     for path in list(turn.steps):
         if path.startswith(("on_failure.", "on_cancel.")) or is_undo(path):
-            turn.drop(path)
+            _forget(turn, path, turn.steps[path])
+
+
+def _forget(turn: Turn, path: str, state: StepState) -> None:
+    """The state goes; where it may come again under this very path its attempts are counted on."""
+    if state.attempt and "[" not in path:
+        turn.set("earlier", {**turn.get("earlier"), path: state.attempt})
+    turn.drop(path)

@@ -255,3 +255,36 @@ def test_a_succeeded_instance_is_done_again_only_from_a_named_step() -> None:
     run.retry("c")
     run.until_done()
     assert (run.status, len(run.attempts("c"))) == ("succeeded", 2)
+
+
+def test_items_that_were_undone_are_done_again() -> None:
+    run = play(
+        """
+name: x
+steps:
+  - name: each
+    foreach: [1, 2]
+    steps: [{name: make, executor: e, input: "{{ item }}", compensate: {executor: e, input: "undo {{ item }}"}}]
+  - name: both
+    parallel: {l: [{name: a, executor: e, input: a, compensate: {executor: e, input: undo a}}]}
+  - {name: other, executor: e, input: other}
+  - {name: b, executor: bad}
+on_failure: [{name: tell, executor: e, input: told}]
+""",
+        executors={"e": lambda step: step.payload, "bad": [Failure("x"), "fine"]},
+    )
+    run.until_done()
+    assert (run.status, run.instance.undone) == ("failed", "succeeded")
+    before = len(run.attempts())
+    run.retry()
+    run.until_done()
+    assert run.status == "succeeded"
+    again = [(attempt.path, attempt.output) for attempt in run.attempts()[before:]]
+    assert sorted(again) == [
+        ("b", "fine"),
+        ("both.l.a", "a"),
+        ("each[0].make", 1),
+        ("each[1].make", 2),
+        ("other", "other"),
+    ]
+    assert run.attempts("both.l.a")[-1].number == 2
