@@ -12,7 +12,7 @@ from leasehold.core.errors import InvalidRequest, NotFound
 from leasehold.core.principal import Principal
 
 from tests.kit.peering import ModelPeers
-from tests.kit.schedulers import ANYBODY, SETTINGS, Scheduler, live, new_cluster, scheduler
+from tests.kit.schedulers import ANYBODY, NAMES, SETTINGS, Scheduler, live, new_cluster, scheduler
 from tests.kit.virtual_time import run_virtual
 from tests.sim.test_forwarding import pair
 
@@ -237,16 +237,16 @@ name: flow
 version: 9
 steps:
   - name: until
-    while: "{{ (steps.probe.result or 0) < 3 }}"
+    while: "{{ (steps.probe.result or 0) < 5 }}"
     steps: [{name: probe, executor: work}]
   - {name: last, executor: work}
 """
-            other = source.replace("version: 9", "version: 10").replace("< 3", "< 2")
+            other = source.replace("version: 9", "version: 10").replace("< 5", "< 4")
             later = source.replace("version: 9", "version: 11").replace("name: last", "name: end")
             for text in (source, other, later):
                 await s.replica.put_definition(ANYBODY, "flow", text.encode(), activate="version: 9\n" in text)
             await s.start("flow")
-            for number in (1, 2):
+            for number in (1, 2, 3, 4):
                 step = await s.claim_one()
                 await s.replica.complete(ANYBODY, step.step_id, CompleteBody(number))
             await asyncio.sleep(5)
@@ -254,6 +254,39 @@ steps:
             assert result.outcome == "differs"
             (result,) = (await s.replica.migrate(ANYBODY, "flow", MigrateBody(9, 11))).results
             assert result.outcome == "migrated", result
+
+    run_virtual(main())
+
+
+def test_what_happens_while_history_is_read_is_replayed_as_well() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            source = """
+name: flow
+version: 12
+steps:
+  - name: until
+    while: "{{ (steps.probe.result or 0) < 4 }}"
+    steps: [{name: probe, executor: work}]
+  - {name: last, executor: work}
+"""
+            later = source.replace("version: 12", "version: 13").replace("name: last", "name: end")
+            for text in (source, later):
+                await s.replica.put_definition(ANYBODY, "flow", text.encode(), activate=text is source)
+            await s.start("flow")
+            for number in (1, 2, 3):
+                await s.replica.complete(ANYBODY, (await s.claim_one()).step_id, CompleteBody(number))
+            step = await s.claim_one()
+            await asyncio.sleep(5)
+            held = s.faults.hold("after", on="search", index=NAMES.steps)
+            migrating = asyncio.create_task(s.replica.migrate(ANYBODY, "flow", MigrateBody(12, 13)))
+            async with asyncio.timeout(60):
+                await held.reached()
+            await s.replica.complete(ANYBODY, step.step_id, CompleteBody(4))
+            held.release()
+            (result,) = (await migrating).results
+            assert result.difference is not None
+            assert (result.outcome, result.difference.path) == ("differs", "last")
 
     run_virtual(main())
 
