@@ -212,12 +212,14 @@ class Starts:
         answer: StartAnswer = await ticket.answer()
         if asked.texts.group is None or lane.closed or lane.residents.get(instance_id) is not resident:
             return answer
-        # A free slot is given in the turn in which the start is acknowledged: that is worth another round trip.
-        again = Ticket()
-        lane.answer(resident, again, 0, _answer_of(resident))
+        # A free slot is given as soon as the start is acknowledged: that is worth another round trip.
         with suppress(LeaseholdError):
-            # Whatever becomes of this write, the start stands.
-            answer = await again.answer()
+            # Whatever becomes of it, the start stands.
+            await lane.groups.attend(asked.texts.group.id)
+            if not lane.closed and lane.residents.get(instance_id) is resident:
+                again = Ticket()
+                lane.answer(resident, again, 0, _answer_of(resident))
+                answer = await again.answer()
         return answer
 
     def _begin(
@@ -328,7 +330,11 @@ class Starts:
         if holder.fingerprint != key.fingerprint:
             raise Conflict(f"{key.words} was used for another request; use a new key")
         instance_id = holder.instance_id
-        existing = await self._existing(asked.principal, instance_id)
+        if asked.texts.group is None or (lane is not None and lane_of(instance_id) == lane.name):
+            existing = await self._existing(asked.principal, instance_id)
+        else:
+            # A group moves without members, so nothing of this id is under way in the memory of its lane's owner.
+            existing = await self._stored(asked.principal, instance_id)
         if existing is not None:
             return existing, False
         if self._engine.lane_removed(lane_of(instance_id) or ""):
@@ -388,6 +394,9 @@ class Starts:
             lane.answer(resident, ticket, 0, StartAnswer(instance_id, resident.plan.version, status))
             answer: StartAnswer = await ticket.answer()
             return answer
+        return await self._stored(principal, instance_id)
+
+    async def _stored(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         view = await self._reads.find(principal, instance_id)
         return None if view is None else StartAnswer(view.instance_id, view.version, view.status)
 

@@ -225,6 +225,11 @@ class Groups:
                     raise failure
         return len(due)
 
+    async def attend(self, group: str) -> None:
+        """Do now what is due in a group, if anything is. Raises: StoreError; Unavailable."""
+        if group in self._due:
+            await self._attend(group)
+
     async def turn(self) -> None:
         """Do what is due, once something is."""
         await self._wanted.wait()

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from leasehold.claim.wire import ErrorInfo, FailBody, StartBody, StartItem
 from leasehold.core.errors import LeaseholdError
-
 from tests.kit.model_index import Operation
 from tests.kit.schedulers import ANYBODY, Scheduler, scheduler
 from tests.kit.virtual_time import run_virtual
@@ -218,14 +217,16 @@ def test_a_bulk_of_starts_fills_its_groups() -> None:
 def test_a_key_that_cannot_be_made_refuses_the_start_with_a_sentence() -> None:
     async def main() -> None:
         async with scheduler(watched()) as s:
-            await s.define("name: one\nconcurrency: {key: '{{ inputs.k.l }}'}\nsteps:\n  - {name: only, executor: work}\n")
+            await s.define(
+                "name: one\nconcurrency: {key: '{{ inputs.k.l }}'}\nsteps:\n  - {name: only, executor: work}\n"
+            )
             for params, words in (
                 ({"k": {}}, "can't be made of this start"),
                 ({"k": {"l": [1]}}, "gives list [1]; a text or a number is allowed"),
                 ({"k": {"l": " "}}, "gives an empty text"),
                 ({"k": {"l": "x" * 2_000}}, "a text of 2000 characters; at most 1024 are allowed"),
             ):
-                with pytest.raises(LeaseholdError, match="`concurrency.key` of workflow one") as refused:
+                with pytest.raises(LeaseholdError, match=r"`concurrency\.key` of workflow one") as refused:
                     await s.replica.start(
                         ANYBODY, "one", StartBody(params=params), idempotency_key=None, traceparent=None
                     )
