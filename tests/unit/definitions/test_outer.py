@@ -32,6 +32,7 @@ def each(inside: str, more: str = "") -> Plan:
         ("{name: a, executor: x}, {name: s, executor: x, input: '{{ steps.a.result }}{{ steps.b.result }}'}", {"b"}),
         ("{name: s, executor: x, input: '{{ steps | length }}'}", {"a", "b", "c-d"}),
         ("{name: s, executor: x, input: '{{ steps[item].result }}'}", {"a", "b", "c-d"}),
+        ("{name: b, executor: x}, {name: s, executor: x, input: '{{ steps | length }}'}", {"a", "c-d"}),
         ("{name: s, executor: x, compensate: {executor: x, input: '{{ steps.b.result }}{{ steps.s.result }}'}}", {"b"}),
         ("{name: s, executor: x, on_failure: [{name: h, executor: x, input: '{{ steps.c-d.result }}'}]}", {"c-d"}),
         ("{name: s, while: '{{ steps.p.result + steps.b.result }}', steps: [{name: p, executor: x}]}", {"b"}),
