@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-
 from leasehold.core.machine.state import FINAL_INSTANCE
 from leasehold.core.ports import BulkItem
+
 from tests.kit.model_index import Operation
 from tests.kit.model_store import ModelElasticsearch
 from tests.kit.peering import ModelPeers

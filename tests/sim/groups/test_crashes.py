@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from leasehold.claim.wire import ClaimedStep
 from leasehold.core.errors import LeaseholdError
+
 from tests.kit.peering import ModelPeers
 from tests.kit.schedulers import ANYBODY, Scheduler, documents
 from tests.kit.virtual_time import run_virtual

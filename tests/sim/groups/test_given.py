@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from leasehold.claim.wire import StartBody, StartItem
 from leasehold.core.errors import InvalidRequest
+
 from tests.kit.schedulers import ANYBODY, NAMES, Scheduler, documents, scheduler
 from tests.kit.virtual_time import run_virtual
 

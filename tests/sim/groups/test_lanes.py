@@ -11,6 +11,7 @@ from leasehold.claim.wire import StartAnswer, StartBody, StartItem
 from leasehold.core.errors import Conflict, Unavailable
 from leasehold.core.ids import lane_of
 from leasehold.core.peers import Relayed
+
 from tests.kit.model_store import ModelElasticsearch
 from tests.kit.peering import ModelPeers
 from tests.kit.schedulers import ANYBODY, NAMES, Scheduler, documents

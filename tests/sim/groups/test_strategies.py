@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from leasehold.claim.wire import ErrorInfo, FailBody, StartBody, StartItem
 from leasehold.core.errors import LeaseholdError
+
 from tests.kit.model_index import Operation
 from tests.kit.schedulers import ANYBODY, Scheduler, scheduler
 from tests.kit.virtual_time import run_virtual

@@ -8,6 +8,7 @@ import pytest
 from leasehold.core.errors import Unavailable
 from leasehold.core.lanes.groups import groups
 from leasehold.core.orders import Retry
+
 from tests.kit.model_store import ModelStore
 from tests.kit.schedulers import ANYBODY, LANE, ROUND_TRIP_S, Scheduler, documents, scheduler
 from tests.kit.virtual_time import VirtualClock, run_virtual

@@ -137,7 +137,7 @@ def test_two_owners_that_know_the_same_documents_admit_the_same_members() -> Non
             admitted = []
             while (member_next := group.admissible()) is not None:
                 admitted.append(member_next)
-                group.saw(member_next, dict((m, s) for m, s, _ in facts)[member_next], limit=3, queued=False)
+                group.saw(member_next, {m: s for m, s, _ in facts}[member_next], limit=3, queued=False)
             groups.append(admitted)
             assert len(group.running) <= max(3, sum(running for _, _, running in facts))
         assert groups[0] == groups[1]
