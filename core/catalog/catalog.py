@@ -41,7 +41,7 @@ class Offer(Struct, frozen=True):
     share: Canary | None = None
 
     def pick(self, unit: str, labels: Mapping[str, str]) -> Compiled:
-        """The version of one start. `unit`: its idempotency key or, without one, its instance's id."""
+        """The version of one start. `unit`: its idempotency key or, without one, a text of chance."""
         if self.canary is None or self.share is None:
             return self.active
         return self.canary if gets_canary(self.share, self.active.document.name, unit, labels) else self.active

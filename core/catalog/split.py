@@ -1,4 +1,4 @@
-"""Which starts get the canary: pure, and the same for the same start on every replica."""
+"""Which starts get the canary: pure, and the same for the same key on every replica."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WHOLE = 2**64
 
 
 def gets_canary(canary: Canary, name: str, unit: str, labels: Mapping[str, str]) -> bool:
-    """Whether a start gets it. `unit` is the start's idempotency key or, without one, its instance's id.
+    """Whether a start gets it. `unit` is the start's idempotency key or, without one, a text of chance.
 
     The canary's version is hashed along, so that it is not the same keys each time that try what is new.
     """
