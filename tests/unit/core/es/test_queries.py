@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
+from leasehold.core.es.failed_instances import SHOWN, failed_instances_body, later_ends_body
 from leasehold.core.es.finished import finished_body, finished_instance_body, finished_share_body
 from leasehold.core.es.held_instances import held_body
 from leasehold.core.es.lane_count import lane_count_body
+from leasehold.core.es.ready_before import ready_before_body
 from leasehold.core.es.ready_lines import ready_lines_body
 from leasehold.core.es.ready_steps import ready_steps_body
+from leasehold.core.es.recorded_calls import attempt_calls_body, call_lots_body
 from leasehold.core.es.rows_by_id import rows_by_id_body
 from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
@@ -173,3 +176,63 @@ def test_running_instances_of_a_version_are_ids_in_the_order_of_their_age() -> N
 
 def test_rows_by_id_leave_room_for_an_id_that_stands_in_two_indices() -> None:
     assert rows_by_id_body(["a"]) == {"query": {"ids": {"values": ["a"]}}, "size": 200, "track_total_hits": False}
+
+
+def test_dead_letters_are_the_failed_ones_of_a_tenant_newest_first() -> None:
+    assert failed_instances_body(
+        tenant="acme", workflow="w", since_ms=5, error_type="boom", label="a=b", after=(9, "id"), size=2
+    ) == {
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"status": "failed"}},
+                    {"term": {"tenant": "acme"}},
+                    {"term": {"workflow.name": "w"}},
+                    {"term": {"error.type": "boom"}},
+                    {"term": {"labels": "a=b"}},
+                    {"range": {"@timestamp": {"gte": 5}}},
+                ],
+                "must_not": [{"exists": {"field": "parent_id"}}],
+            }
+        },
+        "sort": [{"@timestamp": {"order": "desc"}}, {"workflow.id": {"order": "desc"}}],
+        "_source": SHOWN,
+        "size": 2,
+        "search_after": [9, "id"],
+        "track_total_hits": False,
+    }
+    everything = failed_instances_body(
+        tenant=None, workflow=None, since_ms=None, error_type=None, label=None, after=None, size=2
+    )
+    assert everything["query"]["bool"]["filter"] == [{"term": {"status": "failed"}}]
+    assert "search_after" not in everything
+
+
+def test_later_ends_are_those_of_instances_that_were_brought_back() -> None:
+    assert later_ends_body(["a"])["query"] == {
+        "bool": {"filter": [{"terms": {"workflow.id": ["a"]}}, {"range": {"redrives": {"gte": 1}}}]}
+    }
+
+
+def test_recorded_calls_are_asked_for_by_instance_and_step_without_payloads() -> None:
+    lots = call_lots_body("i", path="a", after=None, size=2)
+    assert lots["query"]["bool"]["filter"] == [
+        {"term": {"workflow.id": "i"}},
+        {"term": {"step.path": "a"}},
+        {"exists": {"field": "step.path"}},
+    ]
+    assert lots["sort"] == [{"step.path": "asc"}, {"step.attempt": "asc"}, {"part": "asc"}]
+    ends = attempt_calls_body("i", path=None, after=("a", 1), size=2)
+    assert ends["query"]["bool"]["filter"] == [{"term": {"workflow.id": "i"}}]
+    assert ends["search_after"] == ["a", 1]
+    assert "step.output" not in ends["_source"]
+
+
+def test_what_is_ahead_of_a_step_is_counted_and_not_read() -> None:
+    assert ready_before_body(tenant="t", capability="c", rank=7) == {
+        "query": {
+            "bool": {"filter": [{"term": {"tenant": "t"}}, {"term": {"ready": "c"}}, {"range": {"rank": {"lt": 7}}}]}
+        },
+        "size": 0,
+        "track_total_hits": True,
+    }
