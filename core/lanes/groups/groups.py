@@ -399,8 +399,8 @@ def _wants_memory(resident: Resident) -> MemoryName | None:
     instance = resident.instance
     if not instance.queued or instance.status in FINAL_INSTANCE or resident.version is None:
         return None
-    if instance.redrives:
-        # What it was given stays: its first run is part of its past.
+    if instance.memory is not None:
+        # It was brought back: what its first run was given is part of its past.
         return None
     return name_of(instance)
 

@@ -60,7 +60,7 @@ def begin_due(turn: Turn) -> None:
 def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
     if turn.ending is not None:
         return Refused("not_open", "the instance is ending: retry it when it has ended")
-    if turn.get("queued"):
+    if turn.get("queued") and not ended:
         return Refused("not_open", "the instance waits for a slot of its concurrency group, and has not begun")
     if not event.path:
         return None

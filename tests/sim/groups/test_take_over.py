@@ -173,6 +173,21 @@ def test_clocks_that_differ_do_not_change_the_order_of_those_that_wait() -> None
     run_virtual(main())
 
 
+def test_one_that_was_dropped_can_be_brought_back_and_then_waits() -> None:
+    async def main() -> None:
+        cluster = watched()
+        async with scheduler(cluster) as s:
+            await s.define(grouped("drop"))
+            first, dropped = await s.start("one"), await s.start("one")
+            await asyncio.sleep(5)
+            view = await s.replica.steer(ANYBODY, dropped.instance_id, Retry())
+            assert view.status == "waiting"
+            assert await finish_all(s, 2) == [first.instance_id, dropped.instance_id]
+            assert list(cluster.most.values()) == [1]
+
+    run_virtual(main())
+
+
 def test_one_that_is_brought_back_waits_for_a_slot() -> None:
     async def main() -> None:
         cluster = watched()
