@@ -31,7 +31,9 @@ steps:
 
 
 class Watched(ModelElasticsearch):
-    """Counts, after every write, who runs of each group in all lanes; `most` is the highest count there ever was."""
+    """Counts, after every write, who runs of each group in all lanes; `most` is the highest count there ever was.
+
+    A member whose first document does not wait counts as far too many."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +61,9 @@ class Watched(ModelElasticsearch):
         group = found.get("group")
         if group is None:
             return
+        if known is None and not found.get("queued"):
+            # Whoever takes the lane over could not know of it.
+            self.most[group] = FOREVER
         self._group_of[operation.id] = group
         running = self._running.setdefault(group, set())
         if not found.get("queued") and found.get("status", "running") not in FINAL_INSTANCE:

@@ -158,6 +158,26 @@ def test_a_late_create_of_an_earlier_owner_waits_like_any_other_member() -> None
     run_virtual(main())
 
 
+def test_a_member_is_stored_waiting_before_it_runs_though_a_slot_becomes_free_meanwhile() -> None:
+    async def main() -> None:
+        cluster = watched()
+        async with scheduler(cluster) as s:
+            await s.define(grouped())
+            await s.start("one")
+            step = await s.claim_one()
+            landed = s.faults.hold("after", on="bulk", index=LANE)
+            completing = asyncio.create_task(s.complete(step))
+            await landed.reached()
+            starting = asyncio.create_task(s.start("one"))
+            await asyncio.sleep(0.01)
+            landed.release()
+            await completing
+            assert (await starting).status == "running"
+            assert list(cluster.most.values()) == [1]
+
+    run_virtual(main())
+
+
 def test_clocks_that_differ_do_not_change_the_order_of_those_that_wait() -> None:
     async def main() -> None:
         cluster = watched()
