@@ -145,10 +145,11 @@ class World:
             self.agenda.soon(lambda: report_usage(self, life))
 
     def _offer(self, life: Life, path: str) -> None:
-        if path not in life.offered:
+        state = life.instance.steps.get(path)
+        # None: the event that made it ready went on and made the instance forget it.
+        if state is not None and path not in life.offered:
             life.offered.add(path)
-            ready_at_ms = life.instance.steps[path].ready_at_ms
-            self.agenda.enter(max(self.now_ms, ready_at_ms), lambda: self._claim(life, path))
+            self.agenda.enter(max(self.now_ms, state.ready_at_ms), lambda: self._claim(life, path))
 
     def _claim(self, life: Life, path: str) -> None:
         """An executor takes the step, if it is still to be had and there is one. Raises: NoStub."""
