@@ -88,6 +88,9 @@ class Children:
             pending.stored = True
         if intents or self._outlived(resident):
             self._attend_to(resident)
+        elif resident.finished:
+            # This write may have told of the last of its children.
+            self._lane.part(resident)
         if resident.instance.parent_id is not None and self._has_news(resident):
             self._tell_of(resident)
 
