@@ -57,8 +57,8 @@ class _Owner:
                 self._cut_log(resident)
             stored = self._stored(resident.instance, event)
             transition = advance(resident.instance, self._plan, stored)
+            resident.append_log(log_entry(event, resident.instance))
             resident.instance = transition.instance
-            resident.append_log(log_entry(event))
             intents = [self._follow(resident, effect) for effect in transition.effects]
             self._document(resident, [intent for intent in intents if intent is not None])
             self._begin_shares(recording, transition.effects, resident.instance)

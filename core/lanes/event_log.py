@@ -6,16 +6,21 @@ from msgspec.structs import replace
 
 from ...claim.wire import Call
 from ..machine.events import AnyEvent, ChildEnded, Completed, Failed, Heartbeat
+from ..machine.state import Instance
 from . import codec
 
 # That there was a lot counts; what was in it has a row of its own.
 _A_LOT = (Call(""),)
 
 
-def log_entry(event: AnyEvent) -> bytes:
-    """Results stand in the steps' states and in rows of attempts and children, calls in rows of their own."""
-    if type(event) is Completed and (event.result is not None or event.calls):
-        event = Completed(event.at_ms, event.path, event.token, None, event.usage)
+def log_entry(event: AnyEvent, before: Instance) -> bytes:
+    """Results stand in the steps' states and in rows of attempts and children, calls in rows of their own.
+
+    `before` is the instance as the event found it.
+    """
+    if type(event) is Completed:
+        attempt = before.steps[event.path].attempt
+        event = Completed(event.at_ms, event.path, event.token, None, event.usage, (), attempt)
     elif type(event) is ChildEnded and event.result is not None:
         event = replace(event, result=None)
     elif type(event) is Failed and event.calls:

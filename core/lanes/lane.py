@@ -145,7 +145,7 @@ class Lane:
         if transition.instance is before:
             return None
         resident.instance = transition.instance
-        resident.append_log(log_entry(event))
+        resident.append_log(log_entry(event, before))
         for effect in transition.effects:
             self._follow(resident, effect, before)
         clear_up(self, resident, before, event)
@@ -162,7 +162,7 @@ class Lane:
         """
         resident.plan = plan
         resident.instance = instance
-        resident.append_log(log_entry(event))
+        resident.append_log(log_entry(event, instance))
         if resident.log_part_due():
             self._cut_log(resident)
         self._wake_at(resident, next_wake_ms(instance))

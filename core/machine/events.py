@@ -53,13 +53,17 @@ class Heartbeat(Event, frozen=True, tag="heartbeat", gc=False):
 
 
 class Completed(Event, frozen=True, tag="completed", gc=False):
-    """The executor delivers. `result` may be a `SideValue`. A repeat under the token that won changes nothing."""
+    """The executor delivers. `result` may be a `SideValue`. A repeat under the token that won changes nothing.
+
+    In the log `attempt` stands in place of the result, which is in the row of that attempt.
+    """
 
     path: str
     token: int
     result: Any = None
     usage: Usage | None = None
     calls: tuple[Call, ...] = ()
+    attempt: int = 0
 
 
 class Failed(Event, frozen=True, tag="failed", gc=False):

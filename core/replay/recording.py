@@ -9,11 +9,23 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...claim.wire import Usage
 from ...definitions.plan import Plan
-from ..machine import AnyEvent, Claimed, Completed, Instance, InstanceStatus, Released, StepState, StepStatus, plain
+from ..machine import AnyEvent, Completed, Instance, InstanceStatus, StepState, StepStatus, plain
 from ..machine.children import child_id
 from ..machine.events import Admitted, ChildEnded, RetryRequested
+
+# What an instance has from its creation on, and what events change.
+GIVEN = frozenset(
+    {"id", "workflow", "version", "definition_tenant", "tenant", "space", "priority", "created_at_ms", "trigger"}
+    | {"trigger_ref", "labels", "started_by", "correlation_id", "traceparent", "parent_id", "memory", "memory_ref"}
+    | {"memory_at_ms", "memory_key", "group", "parent_path", "parent_number", "depth", "watched", "of", "items"}
+    | {"outer", "outer_ref"}
+)
+CHANGING = frozenset(
+    {"status", "deadline_ms", "finished_at_ms", "tokens", "steps", "inputs", "inputs_ref", "outputs", "outputs_ref"}
+    | {"error", "usage", "attempts", "vars", "signals", "inbox", "queued_at_ms", "remembered", "ending", "undone"}
+    | {"paused_by", "queued", "redrives", "renumbered", "earlier"}
+)
 
 
 class Recording(Struct, frozen=True, omit_defaults=True):
@@ -31,29 +43,22 @@ class Recording(Struct, frozen=True, omit_defaults=True):
 
     def first(self, plan: Plan) -> Instance:
         """What the instance was before its first event, had it been started with this plan."""
-        last = self.instance
-        return replace(
-            last,
-            version=plan.version,
-            status=InstanceStatus.RUNNING,
+        given = {name: getattr(self.instance, name) for name in GIVEN}
+        given["version"] = plan.version
+        return Instance(
+            **given,
             deadline_ms=self._first_deadline_ms(plan),
-            finished_at_ms=0,
-            tokens=0,
             inputs=self._first_inputs(),
             steps=dict.fromkeys(plan.main.names, StepState()),
-            outputs=None,
-            error=None,
-            usage=Usage(),
-            attempts=0,
-            vars={},
-            signals={},
-            inbox=(),
-            remembered={},
-            ending=None,
-            undone="",
-            queued=any(type(event) is Admitted for event in self.events) or last.queued,
-            redrives=0,
+            queued=self._first_queued(),
         )
+
+    def _first_queued(self) -> bool:
+        """Whether it had to wait for a slot of its group at first: what came after a retry says nothing of that."""
+        for event in self.events:
+            if type(event) in (Admitted, RetryRequested):
+                return type(event) is Admitted
+        return self.instance.queued
 
     def _first_inputs(self) -> Any:
         """What it was started with, before any retry brought other inputs."""
@@ -108,7 +113,7 @@ def restore(
             results[id(event)] = outputs[wanted]
         else:
             missing.append(str(wanted))
-    restored = [replace(event, result=results[id(event)]) if id(event) in results else event for event in events]
+    restored = [_with_result(event, results[id(event)]) if id(event) in results else event for event in events]
     return Recording(instance, _with_inputs(instance, restored), dict(shares or {}), missing)
 
 
@@ -129,17 +134,18 @@ _NOT_HELD = object()
 
 
 def _results(events: Iterable[AnyEvent]) -> Iterator[tuple[Completed | ChildEnded, Wanted]]:
-    """Every event that brought a result. Attempts are numbered as claims of the step, less what was released."""
-    attempts: dict[str, int] = {}
+    """Every event that brought a result, and where else that is to be found."""
     for event in events:
-        if type(event) is Claimed:
-            attempts[event.path] = attempts.get(event.path, 0) + 1
-        elif type(event) is Released:
-            attempts[event.path] -= 1
-        elif type(event) is Completed:
-            yield event, Wanted(event.path, attempts.get(event.path, 0))
+        if type(event) is Completed:
+            yield event, Wanted(event.path, event.attempt)
         elif type(event) is ChildEnded and event.status == InstanceStatus.SUCCEEDED.value:
             yield event, Wanted(event.path, 0, event.child)
+
+
+def _with_result(event: AnyEvent, result: Any) -> AnyEvent:
+    if type(event) is Completed:
+        return replace(event, result=result, attempt=0)
+    return replace(event, result=result)
 
 
 def _held(instance: Instance, event: Completed | ChildEnded) -> Any:

@@ -56,7 +56,9 @@ class Track:
         child = items_child(instance, plan, wanted, values, outer, at_ms=recorded.created_at_ms)
         assert child.items is not None
         assert recorded.items is not None
-        return Track(replace(child, items=replace(child.items, base=recorded.items.base)), plan)
+        base = recorded.items.base
+        tokens = recorded.created_at_ms if base else 0
+        return Track(replace(child, tokens=tokens, items=replace(child.items, base=base)), plan)
 
     def _start_of(self, wanted: ChildWanted) -> Any:
         """What a child begins with."""

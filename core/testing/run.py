@@ -16,6 +16,7 @@ from ..machine import (
     StepState,
     TerminateRequested,
     new_instance,
+    plain,
 )
 from ..machine.events import (
     Admitted,
@@ -257,7 +258,8 @@ class Run:
     ) -> None:
         """Do a step again, or what failed, or everything; also once the instance has ended. Raises: NotApplied."""
         given = None if inputs is None else dict(inputs)
-        self._apply(RetryRequested(self.now_ms, by, path, from_start, given, reason), path)
+        replaced = None if inputs is None else plain(self._life.instance.inputs)
+        self._apply(RetryRequested(self.now_ms, by, path, from_start, given, reason, replaced), path)
 
     def admit(self) -> None:
         """Give the instance the slot of its concurrency group that it waits for. Raises: NotApplied."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from leasehold.core.machine import AnyEvent, Claimed, Completed, Failed
+from leasehold.core.machine import AnyEvent, Claimed, Completed, Failed, Instance
 from leasehold.core.replay import Difference, Recording, Wanted, compare, missing_outputs, replay, restore
+from leasehold.core.replay.recording import CHANGING, GIVEN
 from leasehold.core.testing import NOBODY, Delivery, Failure, Run, Takes, Usage, play
 from leasehold.definitions import Plan, load
 from msgspec.structs import replace
@@ -193,9 +194,18 @@ def test_the_state_of_a_run_with_the_same_past_can_go_on_under_the_other_version
     assert approval.timeout_at_ms - approval.asked_at_ms == 48 * 3_600_000
 
 
+def without_results(run: Run) -> list[AnyEvent]:
+    """The events as the log keeps them."""
+    attempts = {path: state.attempt for path, state in run.instance.steps.items()}
+    return [
+        replace(event, result=None, attempt=attempts[event.path]) if type(event) is Completed else event
+        for event in run.events
+    ]
+
+
 def test_results_come_from_the_state_where_it_has_them_and_from_rows_where_not() -> None:
     run = finished()
-    stripped = [replace(event, result=None) if type(event) is Completed else event for event in run.events]
+    stripped = without_results(run)
     assert missing_outputs(run.instance, stripped) == []
     assert restore(run.instance, stripped, {}) == run.recording()
 
@@ -207,7 +217,7 @@ def test_results_come_from_the_state_where_it_has_them_and_from_rows_where_not()
 
 def test_what_history_has_lost_is_named_and_not_guessed() -> None:
     run = finished()
-    stripped = [replace(event, result=None) if type(event) is Completed else event for event in run.events]
+    stripped = without_results(run)
     gone = replace(run.instance, steps={path: state for path, state in run.instance.steps.items() if path != "fetch"})
     replayed = replay(restore(gone, stripped, {}), plan(TRIAGE))
     assert not replayed.same
@@ -217,3 +227,9 @@ def test_what_history_has_lost_is_named_and_not_guessed() -> None:
 def test_a_run_that_nobody_has_claimed_can_be_compared() -> None:
     run = play(TRIAGE, executors={"es-query": NOBODY})
     assert parted(run, "timeout: 5m", "timeout: 1m") is None
+
+
+def test_every_field_of_an_instance_is_given_at_its_creation_or_changed_by_events() -> None:
+    """A new field has to be put on one side: a replay begins with those that are given."""
+    assert not GIVEN & CHANGING
+    assert set(Instance.__struct_fields__) == GIVEN | CHANGING
