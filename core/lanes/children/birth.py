@@ -22,6 +22,7 @@ from ...principal import Principal
 from .. import codec
 from ..codec import Intent
 from ..memory.resident import Resident
+from ..remembering import MemoryName, Recalled, give
 
 if TYPE_CHECKING:
     from ..lane import Lane
@@ -30,6 +31,7 @@ SideDocument = tuple[str, bytes]
 
 # What the shares of a foreach see of the outside stands in each of them up to this size, else in one document for all.
 _OUTER_INLINE_BYTES = 1_024
+_KEY_CHARACTERS = 1_024
 
 
 class NotBorn(Exception):
@@ -46,6 +48,7 @@ class Made(Struct):
     instance: Instance
     plan: Plan
     sides: Sequence[SideDocument] = ()
+    recalled: Recalled | None = None
 
 
 async def prepare(lane: Lane, parent: Resident, intent: Intent) -> Made:
@@ -66,6 +69,8 @@ def begin(lane: Lane, made: Made) -> Resident:
     child = lane.add(made.instance, made.plan)
     child.side_writes += tuple(made.sides)
     try:
+        if made.recalled is not None:
+            give(lane, child, made.recalled)
         refused = lane.apply(child, Started(made.instance.created_at_ms))
         assert refused is None, refused
     except BaseException:
@@ -144,6 +149,8 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
     if len(encoded) > limit:
         raise NotBorn("invalid_params", f"`input` has {len(encoded)} bytes; at most {limit} are allowed")
     carried, side = lane.side_value(intent.child, "inputs", params, encoded)
+    memory = _memory_name(compiled.plan, above.tenant, params)
+    recalled = None if memory is None else await lane.remembering.recall(memory)
     instance = new_instance(
         compiled.plan,
         id=intent.child,
@@ -158,6 +165,7 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
         correlation_id=above.correlation_id,
         traceparent=above.traceparent,
         parent_id=above.id,
+        memory_key=None if memory is None else memory.key,
     )
     instance = replace(
         instance,
@@ -166,4 +174,18 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
         depth=above.depth + 1,
         watched=is_watched(above, parent.plan),
     )
-    return Made(instance, compiled.plan, () if side is None else (side,))
+    return Made(instance, compiled.plan, () if side is None else (side,), recalled)
+
+
+def _memory_name(plan: Plan, tenant: str, params: dict[str, Any]) -> MemoryName | None:
+    """Whose memory the sub-workflow shares. Raises: NotBorn; TemplateError."""
+    if plan.memory_key is None:
+        return None
+    key = plan.memory_key.render({"inputs": params, "trigger": {}})
+    if isinstance(key, int | float) and not isinstance(key, bool):
+        key = codec.encode_json(key).decode()
+    if not isinstance(key, str) or not key.strip() or len(key) > _KEY_CHARACTERS:
+        raise NotBorn(
+            "invalid_params", f"`memory.key` of workflow {plan.name!r} gives no text of up to 1,024 characters"
+        )
+    return MemoryName(tenant, plan.name, key)

@@ -32,7 +32,7 @@ from ..tickets import Ticket
 from . import birth
 from .birth import NotBorn
 from .ends import ended_event
-from .known import child_at, lists, open_children
+from .known import lists, open_children
 
 if TYPE_CHECKING:
     from ..lane import Lane
@@ -224,14 +224,14 @@ class Children:
 
     async def _begin(self, parent: Resident, pending: Pending) -> None:
         intent = pending.intent
-        if parent.finished or not lists(parent.instance, intent.path, intent.child):
+        if parent.finished or not lists(parent.instance, intent.child):
             self._done(parent, pending)
             return
         child = self._lane.residents.get(intent.child)
         if child is None:
             try:
                 made = await birth.prepare(self._lane, parent, intent)
-                if not self._holds(parent) or not lists(parent.instance, intent.path, intent.child):
+                if not self._holds(parent) or not lists(parent.instance, intent.child):
                     # Looked at again at once: nothing has begun yet.
                     self._attend_to(parent)
                     return
@@ -339,7 +339,8 @@ class Children:
         self._apply(parent, event)
         if parent.instance is not before:
             parent.side_writes += sides
-            if parent.instance.steps[event.path].status in FINAL_STEP:
+            step = parent.instance.steps.get(event.path)
+            if step is None or step.status in FINAL_STEP:
                 birth.forget_items(parent, event.path)
 
         def settled(outcomes: list[Any]) -> None:
@@ -351,8 +352,7 @@ class Children:
         self._lane.answer(parent, Ticket(1, settled), 0, None)
 
     def _tell_usage(self, parent: Resident, child: Instance) -> None:
-        path = child.parent_path or ""
-        known = child_at(parent.instance.steps.get(path), child.id)
+        path, known = open_children(parent.instance).get(child.id, ("", None))
         if known is not None and (known.usage, known.attempts) != (child.usage, child.attempts):
             now_ms = self._lane.parts.clock.now_ms()
             self._apply(parent, ChildReported(now_ms, path, child.id, child.usage, child.attempts))
@@ -364,7 +364,7 @@ class Children:
 
     async def _fail_step(self, parent_id: str, event: ChildRefused) -> None:
         parent = await self._lane.residency.fetch(parent_id)
-        if parent is None or not lists(parent.instance, event.path, event.child):
+        if parent is None or not lists(parent.instance, event.child):
             return
         if any(pending.intent.child == event.child and pending.intent.how == "begin" for pending in parent.intents):
             # It has never been: it is begun again, and refused there if it has to be.

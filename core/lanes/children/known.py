@@ -15,9 +15,9 @@ def open_children(instance: Instance) -> dict[str, tuple[str, Child]]:
     }
 
 
-def lists(instance: Instance, path: str, child_id: str) -> bool:
-    """Whether the step at `path` has this child under way."""
-    return child_at(instance.steps.get(path), child_id) is not None
+def lists(instance: Instance, child_id: str) -> bool:
+    """Whether a step has this child under way: the one that began it, or one outside it that is to be done again."""
+    return any(child_at(step, child_id) is not None for step in instance.steps.values())
 
 
 def child_at(step: StepState | None, child_id: str) -> Child | None:

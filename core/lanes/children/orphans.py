@@ -36,4 +36,4 @@ async def unwanted(lane: Lane, children: Sequence[Instance]) -> set[str]:
 
 
 def _wants(parent: Instance | None, child: Instance) -> bool:
-    return parent is not None and lists(parent, child.parent_path or "", child.id)
+    return parent is not None and lists(parent, child.id)

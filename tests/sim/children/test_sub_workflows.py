@@ -183,3 +183,27 @@ def test_nothing_of_it_exists_before_its_parents_intent_stands() -> None:
             assert len(children(cluster)) == 1
 
     run_virtual(main())
+
+
+def test_it_has_the_memory_of_its_own_workflow() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            remembering = """
+name: called
+inputs: {host: {type: string, required: true}}
+memory: {key: "{{ inputs.host }}"}
+steps:
+  - {name: isolate, executor: work, input: {before: "{{ (memory or {'seen': 0}).seen }}"}}
+  - {name: keep, remember: {seen: "{{ steps.isolate.result.before + 1 }}"}}
+"""
+            await s.define(CALLS.replace("outputs:", "x-outputs:").partition("x-outputs:")[0], remembering)
+            for expected in range(2):
+                await s.start("calls", host="a")
+                step = await s.claim_one()
+                assert step.payload == {"before": expected}
+                await s.complete(step, step.payload)
+                await work(s)
+                await until_empty(cluster)
+
+    run_virtual(main())
