@@ -137,11 +137,12 @@ def _with_side_values(instance: Instance, side_bytes: int) -> tuple[Instance, tu
     """History holds values in full: those that are too large for a document become side values again."""
     sides: list[Side] = []
 
-    def side(ref: str, value: Any) -> Any:
+    def side(ref: str, value: Any, beside: int = 1) -> Any:
         if value is None:
             return None
         encoded = codec.encode_json(value)
-        if len(encoded) <= side_bytes:
+        # Those beside each other may stand in the document while all of them together are small.
+        if beside * len(encoded) <= side_bytes:
             return value
         sides.append((ref, codec.encode_side(instance.id, encoded)))
         return SideValue(ref, value)
@@ -152,7 +153,7 @@ def _with_side_values(instance: Instance, side_bytes: int) -> tuple[Instance, tu
     def step(path: str, state: StepState) -> StepState:
         result = side(f"{instance.id}:{path}:{state.token}", state.result)
         parts = {
-            number: side(part_ref(instance.id, path, state.attempt, number), value)
+            number: side(part_ref(instance.id, path, state.attempt, number), value, len(state.parts))
             for number, value in state.parts.items()
         }
         return msgspec.structs.replace(state, result=result, result_ref=ref_of(result), parts=parts)
