@@ -55,8 +55,7 @@ def test_a_repeat_and_a_refused_order_leave_none() -> None:
         async with scheduler(cluster) as s:
             await s.define(ASKING)
             id = (await s.start("asking")).instance_id
-            for _ in range(2):
-                await told(s, id, Pause())
+            await asyncio.gather(told(s, id, Pause()), told(s, id, Pause(reason="me too"), ANN))
             for _ in range(2):
                 await told(s, id, Resume())
             for _ in range(2):
@@ -66,6 +65,7 @@ def test_a_repeat_and_a_refused_order_leave_none() -> None:
             await in_history(s)
             await told(s, id, Terminate())
             assert [action for action, _, _ in trail(cluster)] == ["pause", "resume", "approve", "terminate"]
+            assert {who for _, who, _ in trail(cluster)} == {"tester"}
 
     run_virtual(main())
 

@@ -83,8 +83,14 @@ def test_two_at_once_make_one_and_a_repeat_changes_nothing() -> None:
             await s.define(FRAIL)
             id = await fail_second(s)
             await in_history(s)
-            views = await asyncio.gather(*(told(s, id, Retry()) for _ in range(3)))
+            held = s.faults.hold("before", on="search", index=INSTANCES)
+            slow = asyncio.create_task(told(s, id, Retry()))
+            await held.reached()
+            quick = await told(s, id, Retry())
+            held.release()
+            views = [quick, await slow, await told(s, id, Retry())]
             assert [(view.status, view.redrives) for view in views] == [("running", 1)] * 3
+            assert s.replica._engine.queue.size("work") == 1
             view = await told(s, id, Retry())
             assert (view.status, view.redrives) == ("running", 1)
             assert await run_to_the_end(s, 2) == ["second:2", "third:1"]
