@@ -199,7 +199,10 @@ class StartResults(Struct, frozen=True):
 
 
 class ApprovalView(Struct, frozen=True, omit_defaults=True):
-    """A decision that was asked for, and, once given, who gave it."""
+    """A decision that was asked for, and, once given, who gave it.
+
+    `fields` are those of the form as the definition declares them, `form` what the decision gave for them.
+    """
 
     decision: Literal["pending", "approved", "rejected", "timed_out"]
     decided_by: str | None = None
@@ -208,6 +211,7 @@ class ApprovalView(Struct, frozen=True, omit_defaults=True):
     form: dict[str, Any] | None = None
     approvers: list[str] = field(default_factory=list)
     timeout_at_ms: int | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class DecisionBody(Struct, frozen=True, omit_defaults=True):

@@ -165,4 +165,5 @@ def _approval_view(state: StepState, step: StepPlan | None) -> ApprovalView | No
         form=approval.form,
         approvers=list(policy.approvers) if policy is not None else [],
         timeout_at_ms=approval.timeout_at_ms or None,
+        fields=dict(policy.form or {}) if policy is not None else {},
     )

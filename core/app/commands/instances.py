@@ -366,7 +366,11 @@ def _show(view: InstanceView, as_json: bool) -> None:
         what = f"{step.error.type}: {step.error.message}" if step.error else step.message or ""
         if step.approval is not None and step.approval.decision == "pending":
             what = "waits for approval"
-        table.add_row(step.run_path, step.status, str(step.attempt or ""), step.executor, started, what)
+        elif step.signal is not None:
+            what = f"waits for the signal {step.signal}"
+        elif step.parts is not None:
+            what = f"{step.parts.ended} of {step.parts.total} items ended, {step.parts.failed} failed"
+        table.add_row(step.run_path, step.status, str(step.attempt or ""), step.executor, started, escape(what))
     console.print(table)
 
 

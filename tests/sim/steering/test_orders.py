@@ -179,6 +179,10 @@ def test_what_an_approval_gives_for_its_form_is_checked() -> None:
         async with scheduler(new_cluster()) as s:
             await s.define(ASKING)
             id = (await s.start("asking")).instance_id
+            asked = step_of(await viewed(s, id), "act").approval
+            assert asked is not None
+            assert list(asked.fields) == ["amount", "note"]
+            assert asked.fields["amount"]["type"] == "integer"
             with pytest.raises(InvalidRequest) as missing:
                 await told(s, id, Decide(approved=True))
             assert [violation.path for violation in missing.value.violations] == ["form.amount"]
