@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leasehold.core.es.due_timers import due_timers_body, next_wake_body
+from leasehold.core.es.ended_instances import ended_instances_body
 from leasehold.core.es.failed_instances import SHOWN, failed_instances_body, later_ends_body
 from leasehold.core.es.finished import finished_body, finished_instance_body, finished_share_body
 from leasehold.core.es.held_instances import held_body
@@ -236,3 +237,16 @@ def test_what_is_ahead_of_a_step_is_counted_and_not_read() -> None:
         "size": 0,
         "track_total_hits": True,
     }
+
+
+def test_instances_that_have_ended_are_read_whole_newest_first() -> None:
+    assert ended_instances_body(tenant="acme", workflow="w", after=(9, "id"), size=2) == {
+        "query": {"bool": {"filter": [{"term": {"workflow.name": "w"}}, {"term": {"tenant": "acme"}}]}},
+        "sort": [{"@timestamp": {"order": "desc"}}, {"workflow.id": {"order": "desc"}}],
+        "size": 2,
+        "track_total_hits": False,
+        "search_after": [9, "id"],
+    }
+    everything = ended_instances_body(tenant=None, workflow="w", after=None, size=1)
+    assert everything["query"] == {"bool": {"filter": [{"term": {"workflow.name": "w"}}]}}
+    assert "search_after" not in everything
