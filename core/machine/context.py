@@ -15,7 +15,7 @@ from ...claim.wire import ErrorInfo
 from ...definitions.plan import Block, Plan, StepPlan
 from ...definitions.templates import TemplateError
 from .outcomes import failures_of, result_of
-from .state import Instance, StepState, StepStatus, plain
+from .state import Approval, Instance, StepState, StepStatus, plain
 
 Scope = tuple[str, frozenset[str]]
 """Steps of one block that can be seen: what their run paths begin with, and their names."""
@@ -276,9 +276,20 @@ def step_facts(plan: Plan, states: Mapping[str, StepState], path: str) -> dict[s
         "attempts": state.attempt,
         "started_at": _timestamp(state.claimed_at_ms) if state.claimed_at_ms else None,
     }
+    if state.approval is not None:
+        facts["approval"] = _approval_facts(state.approval)
     if state.flow is not None and state.flow.count:
         facts["failures"] = failures_of(state)
     return facts
+
+
+def _approval_facts(approval: Approval) -> dict[str, Any]:
+    return {
+        "decision": approval.decision,
+        "by": approval.decided_by,
+        "comment": approval.comment,
+        "form": approval.form or {},
+    }
 
 
 def failed_step(plan: Plan, states: Mapping[str, StepState]) -> str | None:

@@ -12,7 +12,7 @@ from ..templates import CONTEXT_NAMES, LATER_NAMES, PLACED_NAMES, Reference
 from ..words import did_you_mean, listed, nearest
 from .later import not_yet
 
-STEP_FACTS = ("result", "status", "error", "attempts", "started_at")
+STEP_FACTS = ("result", "status", "error", "attempts", "started_at", "approval")
 FOREACH_FACTS = (*STEP_FACTS, "failures")
 INSTANCE_FACTS = ("id", "name", "version", "tenant", "space", "started_at")
 ERROR_FACTS = ("type", "message", "step")

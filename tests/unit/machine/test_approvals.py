@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from leasehold.claim.wire import ErrorInfo
 from leasehold.core.machine import Approval, Claimed, Decided, InstanceEnded, StepReady
+from leasehold.core.testing import play
 
 from .runs import START_MS, Broken, Computed, Run, approved, plan, step
 
@@ -153,3 +154,22 @@ def test_the_instance_is_waiting_only_while_nothing_but_approvals_is_open() -> N
     assert run.status == "waiting"
     run.decide("asked", True)
     assert run.status == "running"
+
+
+def test_what_was_decided_and_the_forms_fields_are_there_for_the_steps_after_it() -> None:
+    run = play(
+        """
+name: x
+steps:
+  - name: ask
+    executor: e
+    requires_approval: true
+    approval: {form: {ticket: {type: string}}}
+  - {name: after, executor: e, input: "{{ steps.ask.approval.by }}: {{ steps.ask.approval.form.ticket }}"}
+outputs: {said: "{{ steps.after.result }}"}
+""",
+        executors={"e": lambda step: step.payload},
+    )
+    run.approve(by="ann", form={"ticket": "CHG-1"})
+    run.until_done()
+    assert run.outputs == {"said": "ann: CHG-1"}
