@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.machine import Instance, advance
-from ...core.machine.children import foreach_items, foreach_outer, items_child, items_result
+from ...core.machine.children import foreach_items, foreach_outer, items_child, items_left
 from ...core.machine.events import ChildWanted
 from ...core.replay import Recording
 from ...definitions import Plan
@@ -34,4 +34,4 @@ def _applied(recording: Recording, first: Instance, plan: Plan) -> Instance:
 def _share(share: Recording, parent: Instance, plan: Plan, wanted: ChildWanted, items: list[Any], outer: Any) -> None:
     values = items[wanted.first : wanted.first + wanted.count]
     child = items_child(parent, plan, wanted, values, outer, at_ms=share.instance.created_at_ms)
-    items_result(_applied(share, child, plan), plan)
+    items_left(_applied(share, child, plan), plan)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ...claim.wire import Call
 from ..machine.events import AnyEvent, ChildEnded, Completed, Failed, Heartbeat
-from ..machine.state import Instance
+from ..machine.state import Instance, InstanceStatus
 from . import codec
 
 # That there was a lot counts; what was in it has a row of its own.
@@ -22,7 +22,8 @@ def log_entry(event: AnyEvent, before: Instance) -> bytes:
         attempt = before.steps[event.path].attempt
         event = Completed(event.at_ms, event.path, event.token, None, event.usage, (), attempt)
     elif type(event) is ChildEnded and event.result is not None:
-        event = replace(event, result=None)
+        # One that has not succeeded may leave something all the same: that it did is kept.
+        event = replace(event, result=None if event.status == InstanceStatus.SUCCEEDED.value else True)
     elif type(event) is Failed and event.calls:
         event = replace(event, calls=())
     elif type(event) is Heartbeat and event.calls:

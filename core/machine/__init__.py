@@ -51,7 +51,7 @@ from .children import (
     foreach_outer,
     is_watched,
     items_child,
-    items_result,
+    items_left,
     share_of,
 )
 from .context import render_input, with_values
@@ -166,7 +166,7 @@ __all__ = [
     "instance_view",
     "is_watched",
     "items_child",
-    "items_result",
+    "items_left",
     "new_instance",
     "next_wake_ms",
     "plain",

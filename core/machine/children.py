@@ -11,7 +11,7 @@ from ...definitions.plan import Foreach, Plan
 from .context import Context, scopes, step_context, step_facts
 from .events import ChildWanted
 from .outcomes import block_result
-from .state import Instance, Items, StepState, plain
+from .state import Instance, InstanceStatus, Items, StepState, plain
 from .turn import attempts_before
 from .undoing import SUFFIX, left_to_undo
 
@@ -48,10 +48,16 @@ def share_of(plan: Plan, states: Mapping[str, StepState], path: str) -> tuple[st
 
 
 def share_parallel(flow: Foreach, count: int) -> int:
-    """How many items one share has under way: all that may be where there is one, else shares take turns at ending."""
-    if count <= CHILD_ITEMS:
-        return min(flow.max_parallel, CHILD_ITEMS)
-    return max(1, min(_SHARE_PARALLEL_MAX, flow.max_parallel // 2))
+    """How many items one share has under way.
+
+    All that it may where so many shares are under way at once; else few, so that shares take turns at ending.
+    """
+    shares = -(-count // CHILD_ITEMS)
+    if shares == 1 or flow.max_parallel >= shares * _SHARE_PARALLEL_MAX:
+        return min(CHILD_ITEMS, flow.max_parallel // shares)
+    most = max(1, min(_SHARE_PARALLEL_MAX, flow.max_parallel // 2))
+    # The one that comes nearest to `max_parallel` in all, the larger one of two.
+    return max(range((most + 1) // 2, most + 1), key=lambda each: (flow.max_parallel // each * each, each))
 
 
 def shares_at_once(flow: Foreach, count: int) -> int:
@@ -144,19 +150,24 @@ def is_watched(parent: Instance, plan: Plan) -> bool:
     return parent.watched or any(limit is not None for limit in limits)
 
 
-def items_result(instance: Instance, plan: Plan) -> dict[str, Any]:
-    """What a share leaves that has succeeded: see `StepState.parts`. Raises: TemplateError (a compensation's input)."""
+def items_left(instance: Instance, plan: Plan) -> dict[str, Any]:
+    """What a share leaves to its foreach: see `StepState.parts`. One that has not succeeded leaves no results.
+
+    Raises: TemplateError (a compensation's input).
+    """
     items = instance.items
     assert items is not None
+    left: dict[str, Any] = {"results": [], "failures": [], "undo": _undo_list(instance, plan)}
+    if instance.status is not InstanceStatus.SUCCEEDED:
+        return left
     flow = plan.step(items.path).flow
     assert isinstance(flow, Foreach)
-    indices = range(items.first, items.first + len(plain(items.values)))
-    results = [
+    left["results"] = [
         None if index in items.failed else block_result(plan, instance.steps, flow.body, f"{items.path}[{index}].")
-        for index in indices
+        for index in range(items.first, items.first + len(plain(items.values)))
     ]
-    failures = [[index, error.type, error.message] for index, error in sorted(items.failed.items())]
-    return {"results": results, "failures": failures, "undo": _undo_list(instance, plan)}
+    left["failures"] = [[index, error.type, error.message] for index, error in sorted(items.failed.items())]
+    return left
 
 
 def _undo_list(instance: Instance, plan: Plan) -> list[Any]:

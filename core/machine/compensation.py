@@ -1,9 +1,9 @@
 """Winding down: what was done is undone in reverse order of completion, one step at a time, then the closing steps run.
 
 A compensation is a step of its own, `<name>.compensate`, beside the one that it undoes, with its own retries. One that
-fails for good is recorded, and the others go on. What was done in the shares of a foreach that have ended is undone
-here as well, from what they left: run path, time and rendered input. These have no state once they are done, so that
-ten thousand of them do not fill the document; `Progress.undone` counts them.
+fails for good is recorded, and the others go on. A share of a foreach undoes nothing itself, however it ends: that is
+done here as well, in the order of all, from what it left: run path, time and rendered input. These have no state once
+they are done, so that ten thousand of them do not fill the document; `Progress.undone` counts them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def proceed(turn: Turn) -> None:
     """The next part of winding down, if nothing is under way; the end where nothing is left."""
     if _under_way(turn):
         return
-    if turn.ending is InstanceStatus.TERMINATED:
+    if turn.ending is InstanceStatus.TERMINATED or turn.instance.items is not None:
         close(turn)
         return
     undo = _next(turn)
     closing = turn.plan.on_failure if turn.ending is InstanceStatus.FAILED else turn.plan.on_cancel
     if undo is not None:
         _begin(turn, undo)
-    elif closing is None or turn.instance.items is not None or closing.prefix + closing.names[0] in turn.steps:
+    elif closing is None or closing.prefix + closing.names[0] in turn.steps:
         close(turn)
     else:
         turn.enter(closing, closing.prefix)

@@ -24,7 +24,7 @@ from ..es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
 from ..ids import lane_of
 from ..lanes import codec
 from ..lanes.memory.loading import with_sides
-from ..machine.children import items_result
+from ..machine.children import items_left
 from ..machine.state import Instance, SideValue
 from ..ports import StoredDocument
 from ..principal import EVERY_TENANT, Principal
@@ -197,7 +197,7 @@ class Recordings:
             plan = await self._plan(instance, instance.version)
             for id in shares.keys() & children.keys():
                 try:
-                    found[children[id]] = items_result(shares[id].instance, plan)
+                    found[children[id]] = items_left(shares[id].instance, plan)
                 except TemplateError:
                     continue
         return found

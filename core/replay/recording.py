@@ -138,7 +138,7 @@ def _results(events: Iterable[AnyEvent]) -> Iterator[tuple[Completed | ChildEnde
     for event in events:
         if type(event) is Completed:
             yield event, Wanted(event.path, event.attempt)
-        elif type(event) is ChildEnded and event.status == InstanceStatus.SUCCEEDED.value:
+        elif type(event) is ChildEnded and (event.status == InstanceStatus.SUCCEEDED.value or event.result is not None):
             yield event, Wanted(event.path, 0, event.child)
 
 

@@ -11,7 +11,7 @@ from ...claim.wire import ErrorInfo
 from ...definitions import InputsError, TemplateError
 from ...definitions.plan import Foreach, Plan, SubWorkflow
 from ..machine import AnyEvent, CancelRequested, Instance, TerminateRequested, new_instance, render_input
-from ..machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child, items_result
+from ..machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child, items_left
 from ..machine.context import template_error
 from ..machine.events import (
     ChildEnded,
@@ -73,12 +73,13 @@ def report_end(world: World, child: Life) -> None:
     instance = child.instance
     parent = world.lives[instance.parent_id or ""]
     status, error, result = instance.status, instance.error, None
-    if status is InstanceStatus.SUCCEEDED:
+    undoes = instance.items is not None and child.plan.compensates and status is not InstanceStatus.TERMINATED
+    if status is InstanceStatus.SUCCEEDED or undoes:
         try:
             result = _left(child)
         except TemplateError as failure:
             status, error = InstanceStatus.FAILED, template_error(failure)
-    elif error is None:
+    if error is None and status is not InstanceStatus.SUCCEEDED:
         error = ErrorInfo(status.value)
     event = ChildEnded(
         world.now_ms,
@@ -96,7 +97,7 @@ def report_end(world: World, child: Life) -> None:
 
 def _left(child: Life) -> Any:
     if child.instance.items is not None:
-        return through_json(items_result(child.instance, child.plan))
+        return through_json(items_left(child.instance, child.plan))
     return through_json(child.instance.outputs)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ....claim.wire import ErrorInfo
 from ....definitions.templates import TemplateError
-from ...machine.children import CHILD_ITEMS, child_id, items_result
+from ...machine.children import CHILD_ITEMS, child_id, items_left
 from ...machine.context import template_error
 from ...machine.events import ChildEnded
 from ...machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
@@ -30,7 +30,7 @@ def ended_event(lane: Lane, parent: Instance, child: Resident) -> tuple[ChildEnd
     step = parent.steps.get(path)
     result: Any = None
     sides: tuple[SideDocument, ...] = ()
-    if status is InstanceStatus.SUCCEEDED and step is not None and child_at(step, child.id) is not None:
+    if step is not None and child_at(step, child.id) is not None and _leaves(child):
         try:
             value = _left(child)
         except TemplateError as failure:
@@ -51,10 +51,18 @@ def ended_event(lane: Lane, parent: Instance, child: Resident) -> tuple[ChildEnd
     return event, sides
 
 
+def _leaves(child: Resident) -> bool:
+    """Whether the parent is left anything: a share that has not succeeded may have done what is to be undone."""
+    instance = child.instance
+    if instance.status is InstanceStatus.SUCCEEDED:
+        return True
+    return instance.items is not None and child.plan.compensates and instance.status is not InstanceStatus.TERMINATED
+
+
 def _left(child: Resident) -> Any:
     """A share's results, or a sub-workflow's outputs. Raises: TemplateError."""
     if child.instance.items is not None:
-        return items_result(child.instance, child.plan)
+        return items_left(child.instance, child.plan)
     return plain(child.instance.outputs)
 
 

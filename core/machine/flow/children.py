@@ -125,22 +125,22 @@ def _share_ended(turn: Turn, event: ChildEnded, step: StepPlan, child: Child, op
     path, state = event.path, turn.steps[event.path]
     flow = state.flow
     assert flow is not None
-    if event.status == InstanceStatus.SUCCEEDED.value:
+    succeeded = event.status == InstanceStatus.SUCCEEDED.value
+    if event.result is not None:
         left = plain(event.result)
-        flow = replace(
-            flow,
-            ended=flow.ended + 1,
-            failed=flow.failed + len(left["failures"]),
-            undoable=flow.undoable or bool(left["undo"]),
-        )
+        undoable = flow.undoable or bool(left["undo"])
+        failed = flow.failed + len(left["failures"])
+        flow = replace(flow, ended=flow.ended + succeeded, failed=failed, undoable=undoable)
         state = turn.put(path, replace(state, flow=flow, parts={**state.parts, child.number: event.result}))
-        if open_still:
-            assert isinstance(step.flow, Foreach)
-            _share_out(turn, path, step.flow)
-            if flow.ended * CHILD_ITEMS >= flow.count:
-                succeed(turn, path)
-    elif open_still:
+    if not open_still:
+        return
+    if not succeeded:
         fail(turn, path, event.error or ErrorInfo(event.status, f"items of {path!r} were {event.status}"))
+        return
+    assert isinstance(step.flow, Foreach)
+    _share_out(turn, path, step.flow)
+    if flow.ended * CHILD_ITEMS >= flow.count:
+        succeed(turn, path)
 
 
 def _share_out(turn: Turn, path: str, plan: Foreach) -> None:

@@ -229,3 +229,57 @@ steps:
     )
     run.until_done()
     assert inputs(run) == [0, 1, 2, 3, 4, *(f"undo {number}" for number in (4, 3, 2, 1, 0))]
+
+
+def test_items_of_all_shares_are_undone_in_one_order_whichever_share_failed() -> None:
+    undone: list[Any] = []
+
+    def act(step: StubStep) -> Any:
+        if step.name.endswith(".compensate"):
+            undone.append(step.payload)
+            return None
+        if step.payload == 30:
+            return Takes("9h", Failure("x"))
+        return Takes(f"{60 * ((step.payload * 7) % 41 + 1) + step.payload}s", step.payload)
+
+    run = play(
+        """
+name: x
+steps:
+  - {name: before, executor: act, input: 50, compensate: {executor: act, input: 50}}
+  - name: each
+    foreach: "{{ range(40) | list }}"
+    max_parallel: 100
+    steps: [{name: make, executor: act, input: "{{ item }}", compensate: {executor: act, input: "{{ item }}"}}]
+""",
+        executors={"act": act},
+    )
+    run.until_done()
+    assert (run.status, run.instance.undone) == ("failed", "succeeded")
+    done = [
+        attempt for attempt in run.attempts() if attempt.outcome == "succeeded" and "compensate" not in attempt.path
+    ]
+    assert undone == [attempt.output for attempt in reversed(done)]
+    assert len(undone) == 40
+
+
+def test_a_cancelled_share_leaves_to_its_instance_what_is_to_be_undone() -> None:
+    run = play(
+        """
+name: x
+steps:
+  - name: each
+    foreach: [1, 2]
+    steps:
+      - {name: make, executor: act, compensate: {executor: act, input: "undo {{ item }} as {{ error.type }}"}}
+      - {name: slow, executor: slow}
+""",
+        executors={"act": lambda step: step.payload, "slow": Takes("1h", None)},
+    )
+    run.cancel()
+    run.until_done()
+    assert run.status == "cancelled"
+    assert [attempt.input for attempt in run.attempts() if "compensate" in attempt.path] == [
+        "undo 2 as cancelled",
+        "undo 1 as cancelled",
+    ]
