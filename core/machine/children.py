@@ -57,7 +57,7 @@ def share_parallel(flow: Foreach, count: int) -> int:
         return min(CHILD_ITEMS, flow.max_parallel // shares)
     most = max(1, min(_SHARE_PARALLEL_MAX, flow.max_parallel // 2))
     # The one that comes nearest to `max_parallel` in all, the larger one of two.
-    return max(range((most + 1) // 2, most + 1), key=lambda each: (flow.max_parallel // each * each, each))
+    return max(range((most + 1) // 2, most + 1), key=lambda each: (min(shares, flow.max_parallel // each) * each, each))
 
 
 def shares_at_once(flow: Foreach, count: int) -> int:
