@@ -209,6 +209,25 @@ def _failover(report: Report) -> list[Chart]:
     ]
 
 
+def _machine(report: Report) -> list[Chart]:
+    figures = report.figures
+    pairs = {
+        "after iterations of a loop": figures["event_in_loop_us"],
+        "after attempts of a step": figures["event_with_retries_us"],
+        "an item of a foreach": figures["item_us"],
+    }
+    return [
+        Chart(
+            name="cost",
+            title="What an event costs when little and when much came before",
+            unit="microseconds",
+            places=list(pairs),
+            series={"few": [few for few, _ in pairs.values()], "many": [many for _, many in pairs.values()]},
+            notes=_notes(report),
+        )
+    ]
+
+
 _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "raw": _raw,
     "claims": _claims,
@@ -219,4 +238,5 @@ _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "idle": _idle,
     "herd": _herd,
     "failover": _failover,
+    "machine": _machine,
 }

@@ -11,7 +11,7 @@ from ...core.lanes import codec
 from ...core.machine import Claimed, Started, advance, new_instance
 from ...core.machine.events import AnyEvent
 from ...core.machine.state import Instance
-from ...definitions.plan import Plan, StepPlan
+from ...definitions.plan import Block, Plan, StepPlan
 
 WORKFLOW = "bench-one-step"
 CAPABILITY = "bench"
@@ -32,7 +32,9 @@ steps:
 
 ONE_STEP = one_step(WORKFLOW, CAPABILITY)
 
-_PLAN = Plan(WORKFLOW, 1, {STEP: StepPlan(STEP, CAPABILITY, static_input={"n": 0})}, (STEP,))
+_MAIN = Block("", "main", "", (STEP,), (STEP,))
+_STEPS = {STEP: StepPlan(STEP, CAPABILITY, static_input={"n": 0}, path=STEP, block=_MAIN)}
+_PLAN = Plan(WORKFLOW, 1, _STEPS, (STEP,), main=_MAIN)
 
 
 def claimed_documents(count: int, *, lane: str = "00", seed: int = 0) -> Iterator[tuple[str, bytes]]:

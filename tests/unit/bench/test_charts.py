@@ -34,6 +34,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         ]
     },
     "failover": {"trials": [{"how": "SIGTERM", "gap_ms": 400.0}]},
+    "machine": {"event_in_loop_us": [9.0, 9.5], "event_with_retries_us": [7.0, 6.0], "item_us": [50.0, 40.0]},
 }
 
 
