@@ -21,7 +21,7 @@ setup:  ## make .venv with every library of requirements.lock (PYTHON=/path/to/p
 		echo "setup: Leasehold needs Python 3.11 or newer and found $$found; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
 	done; exit 1
 
-check: setup  ## format, lint, types, contracts between packages, quick tests (under a minute)
+check: setup  ## format, lint, types, contracts between packages, quick tests (two minutes)
 	@$(V)/ruff format --check --quiet . || { echo "check: run make format" >&2; exit 1; }
 	@$(V)/ruff check --quiet .
 	@$(V)/mypy --no-error-summary
