@@ -247,7 +247,7 @@ class Plan:
     budgets: Budgets = NO_BUDGETS
     priority: int = 5
     labels: Mapping[str, str] = field(default_factory=dict)
-    main: Block = Block("", "main", "", (), ())
+    main: Block = field(kw_only=True)
     on_failure: Block | None = None
     on_cancel: Block | None = None
     concurrency: Concurrency | None = None
