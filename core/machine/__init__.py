@@ -7,14 +7,14 @@ what did not change, so an event costs what it touches, whatever happened before
 
 One event is one `Turn`, the only thing here that is changed in place. It goes through three stages:
 
-1. The event's own function (`leases`, `completion`, `failure`, `timers`, `approvals`, `flow`, `steering`) changes the
-   step that it names, or refuses. A refusal, and a repeat of what stands already, return the very instance given.
-2. `settling.follow` does what follows: dependents of what is done are activated (`activation`: `if` decides on
+1. The event's own function, which `dispatch` finds (in `attempts`, `flow` or `steering`), changes the step that it
+   names, or refuses. A refusal, and a repeat of what stands already, return the very instance given.
+2. `settling.follow` does what follows: dependents of what is done are activated (`attempts.activation`: `if` decides on
    skipping, `requires_approval` makes the step wait, then it is ready, or begins in `flow` where no executor runs it);
    a block whose steps are done, or one of which failed for good, is news for the step that it stands in.
-3. `finishing.conclude` says whether what is open makes the instance running or waiting; when nothing is open, it
-   renders `outputs` and the instance has succeeded. An instance that is to fail or be cancelled winds down: leases end,
-   children are told, `compensation` undoes what can be undone, closing steps run; then it ends.
+3. `ending.finishing` says whether what is open makes the instance running or waiting; when nothing is open, it renders
+   `outputs` and the instance has succeeded. An instance that is to fail or be cancelled winds down: leases end,
+   children are told, `ending.compensation` undoes what can be undone, closing steps run; then it ends.
 
 Statuses change by the moves of `table` alone; an event that finds a step in another status is refused.
 
@@ -43,6 +43,8 @@ Rules that the shell and the executors rely on:
   of those that their executors ended. `InstanceEnded` comes exactly once, last.
 """
 
+from .attempts.leases import MAX_LOST_LEASES
+from .attempts.timers import next_wake_ms
 from .children import (
     CHILD_ITEMS,
     MAX_DEPTH,
@@ -54,7 +56,6 @@ from .children import (
     items_left,
     share_of,
 )
-from .context import render_input, with_values
 from .creation import new_instance
 from .dispatch import advance
 from .events import (
@@ -93,7 +94,7 @@ from .events import (
     TimerFired,
     Transition,
 )
-from .leases import MAX_LOST_LEASES
+from .seeing.context import render_input, with_values
 from .state import (
     FINAL_INSTANCE,
     FINAL_STEP,
@@ -106,7 +107,6 @@ from .state import (
     plain,
 )
 from .table import INSTANCE_MOVES, STEP_MOVES, InstanceMove, StepMove
-from .timers import next_wake_ms
 from .views import instance_view, step_view
 
 __all__ = [

@@ -8,12 +8,12 @@ from hashlib import sha256
 from typing import Any
 
 from ...definitions.plan import Foreach, Plan
-from .context import Context, scopes, step_context, step_facts
+from .ending.undoing import SUFFIX, left_to_undo
 from .events import ChildWanted
-from .outcomes import block_result
+from .seeing.context import Context, scopes, step_context, step_facts
+from .seeing.outcomes import block_result
 from .state import Instance, InstanceStatus, Items, StepState, plain
 from .turn import attempts_before
-from .undoing import SUFFIX, left_to_undo
 
 CHILD_ITEMS = 16
 """How many items one child of a foreach runs: their states are in one document, which each transition writes."""

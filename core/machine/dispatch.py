@@ -7,11 +7,15 @@ from typing import Any
 
 from ...claim.wire import ErrorInfo
 from ...definitions.plan import Plan
-from . import approvals, completion
-from .activation import activate
-from .approvals import decided
-from .cancelling import cancel_open
-from .completion import completed
+from .attempts import approvals, completion
+from .attempts.activation import activate
+from .attempts.approvals import decided
+from .attempts.completion import completed
+from .attempts.failure import failed
+from .attempts.leases import claimed, heartbeat, lease_expired, released
+from .attempts.timers import timer_fired
+from .ending.cancelling import cancel_open
+from .ending.finishing import cancel_instance, end_instance, terminate_instance
 from .events import (
     CONCURRENCY,
     Admitted,
@@ -40,19 +44,15 @@ from .events import (
     TimerFired,
     Transition,
 )
-from .failure import failed
-from .finishing import cancel_instance, end_instance, terminate_instance
 from .flow.children import child_ended, child_refused, child_reported
 from .flow.shares import begin_items
 from .flow.waits import signalled
-from .leases import claimed, heartbeat, lease_expired, released
 from .settling import follow, settle
 from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepStatus
 from .steering.pausing import paused, resumed
 from .steering.retrying import begin_due, retried
 from .steering.skipping import skipped
 from .table import CANCEL_INSTANCE, FAIL_INSTANCE
-from .timers import timer_fired
 from .turn import Turn
 
 

@@ -11,19 +11,19 @@ from msgspec.structs import replace
 
 from ...claim.wire import ErrorInfo
 from ...definitions.plan import Block, While
-from .activation import activate, dependencies_done, is_done
-from .cancelling import cancel_open
-from .compensation import proceed, undone
-from .context import owner_path
-from .finishing import conclude, end_well, fail_instance
+from .attempts.activation import activate, dependencies_done, is_done
+from .ending.cancelling import cancel_open
+from .ending.compensation import proceed, undone
+from .ending.finishing import conclude, end_well, fail_instance
+from .ending.undoing import is_undo
 from .flow.branches import branch_done, branch_failed
 from .flow.ends import fail, failed_inside
 from .flow.loops import iterate
 from .flow.shares import item_done, item_failed
+from .seeing.context import owner_path
 from .state import StepState, StepStatus
 from .table import FAIL_INSIDE, HANDLED
 from .turn import Turn
-from .undoing import is_undo
 
 # Where the definition's own closing steps run; no step's name holds an underscore.
 _CLOSING = ("on_failure.", "on_cancel.")

@@ -23,7 +23,7 @@ from ...definitions.plan import (
     While,
 )
 from .children import CHILD_ITEMS
-from .outcomes import result_of
+from .seeing.outcomes import result_of
 from .state import FINAL_STEP, Approval, Instance, StepState, StepStatus, plain
 
 KINDS: dict[type[Flow], str] = {

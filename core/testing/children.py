@@ -12,7 +12,6 @@ from ...definitions import InputsError, TemplateError
 from ...definitions.plan import Foreach, Plan, SubWorkflow
 from ..machine import AnyEvent, CancelRequested, Instance, TerminateRequested, new_instance, render_input
 from ..machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child, items_left
-from ..machine.context import template_error
 from ..machine.events import (
     ChildEnded,
     ChildRefused,
@@ -22,6 +21,7 @@ from ..machine.events import (
     PauseRequested,
     ResumeRequested,
 )
+from ..machine.seeing.context import template_error
 from ..machine.state import InstanceStatus
 from .lives import Life
 from .stubs import through_json

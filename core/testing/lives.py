@@ -12,7 +12,7 @@ from ...claim.wire import Call, ErrorInfo, Usage
 from ...definitions.plan import Plan
 from ..machine import FINAL_INSTANCE, AnyEvent, Instance, StepState
 from ..machine.events import AttemptOutcome, AttemptRecord
-from ..machine.outcomes import result_of
+from ..machine.seeing.outcomes import result_of
 from .errors import Unknown
 
 

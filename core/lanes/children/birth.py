@@ -15,8 +15,8 @@ from ....definitions.templates import TemplateError
 from ...errors import NotFound
 from ...machine import new_instance, render_input
 from ...machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child
-from ...machine.context import template_error
 from ...machine.events import ChildWanted, Started
+from ...machine.seeing.context import template_error
 from ...machine.state import Child, Instance, SideValue
 from ...principal import Principal
 from .. import codec

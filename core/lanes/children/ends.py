@@ -9,8 +9,8 @@ import msgspec
 from ....claim.wire import ErrorInfo
 from ....definitions.templates import TemplateError
 from ...machine.children import CHILD_ITEMS, child_id, items_left
-from ...machine.context import template_error
 from ...machine.events import ChildEnded
+from ...machine.seeing.context import template_error
 from ...machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
 from .. import codec
 from ..memory.resident import Resident

@@ -6,8 +6,8 @@ from typing import Any
 
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import Block, Parallel, StepPlan, Switch
-from ..cancelling import cancel_open
-from ..rendering import render_now
+from ..ending.cancelling import cancel_open
+from ..seeing.rendering import render_now
 from ..state import FINAL_STEP, Progress, StepStatus
 from ..table import DONE_STEP
 from ..turn import Turn

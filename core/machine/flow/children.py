@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from ....claim.wire import ErrorInfo, Usage
 from ....definitions.plan import Foreach, StepPlan, SubWorkflow
 from ....definitions.words import kind
+from ..attempts.failure import fail_attempt
 from ..budgets import NOTHING, grow, overspent
 from ..children import CHILD_ITEMS, child_id, shares_at_once
 from ..events import ChildEnded, ChildRefused, ChildReported, ChildWanted, Refused
-from ..failure import fail_attempt
-from ..rendering import render_now, step_values
+from ..seeing.rendering import render_now, step_values
 from ..state import Child, InstanceStatus, Progress, StepState, StepStatus, plain
 from ..turn import Turn
 from .ends import cancel_inside, fail, open_step, succeed

@@ -6,10 +6,10 @@ from typing import Any
 
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan
-from ..cancelling import cancel_open
+from ..attempts.failure import fail_step
+from ..ending.cancelling import cancel_open
 from ..events import ChildSteered
-from ..failure import fail_step
-from ..rendering import seen_by
+from ..seeing.rendering import seen_by
 from ..state import Progress, SideValue
 from ..table import BEGIN, DONE, FAIL_INSIDE
 from ..turn import Turn

@@ -21,8 +21,8 @@ from ....definitions.plan import (
     While,
 )
 from ....definitions.templates import TemplateError
-from ..context import template_error
-from ..failure import fail_step
+from ..attempts.failure import fail_step
+from ..seeing.context import template_error
 from ..table import TEMPLATE
 from ..turn import Turn
 from .branches import begin_parallel, begin_switch

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan, While
 from ....definitions.templates import TemplateError
-from ..context import VisibleSteps, scopes, template_error
-from ..rendering import context_now, seen_by
+from ..seeing.context import VisibleSteps, scopes, template_error
+from ..seeing.rendering import context_now, seen_by
 from ..state import Progress, StepStatus, plain
 from ..turn import Turn
 from .ends import fail, open_step, succeed

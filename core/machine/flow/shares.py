@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import Foreach
-from ..cancelling import cancel_open
+from ..ending.cancelling import cancel_open
 from ..state import Items, plain
 from ..turn import Turn
 from .ends import failed_inside

@@ -8,7 +8,7 @@ import msgspec
 
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import Fail, Remember, SetVars, StepPlan, Succeed
-from ..rendering import render_now
+from ..seeing.rendering import render_now
 from ..state import plain
 from ..turn import Turn
 from .ends import fail, open_step, succeed

@@ -9,7 +9,7 @@ from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan, Wait, WaitForSignal
 from ....definitions.timestamps import timestamp
 from ..events import Refused, Signalled
-from ..rendering import render_now
+from ..seeing.rendering import render_now
 from ..state import Signal, StepState, StepStatus
 from ..table import SIGNAL_LATE
 from ..turn import Turn

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..activation import activate, dependencies_done, is_done, offer_again
+from ..attempts.activation import activate, dependencies_done, is_done, offer_again
 from ..events import ChildSteered, PauseRequested, ReadyEnded, Refused, ResumeRequested
 from ..flow.children import share_out_again
 from ..flow.shares import begin_items

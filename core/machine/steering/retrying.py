@@ -7,15 +7,15 @@ a step is done again as a whole with it, from the first item or iteration on.
 from __future__ import annotations
 
 from ....claim.wire import ErrorInfo
-from ..activation import activate, dependencies_done, ready_again
-from ..cancelling import leave
+from ..attempts.activation import activate, dependencies_done, ready_again
+from ..ending.cancelling import leave
+from ..ending.undoing import is_undo
 from ..events import Refused, RetryRequested
 from ..flow.ends import cancel_inside
 from ..flow.kinds import begin_flow
 from ..state import FINAL_INSTANCE, FINAL_STEP, Child, Progress, StepState, StepStatus
 from ..table import REDRIVE, RESET, RETRY
 from ..turn import Turn, unknown_step
-from ..undoing import is_undo
 
 
 def retried(turn: Turn, event: RetryRequested) -> Refused | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....claim.wire import ErrorInfo
-from ..cancelling import leave
+from ..ending.cancelling import leave
 from ..events import Refused, SkipRequested
 from ..flow.ends import cancel_inside
 from ..state import FINAL_STEP, Progress, StepState, StepStatus

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from leasehold.core.machine.context import Context
+from leasehold.core.machine.seeing.context import Context
 
-from .runs import START_MS, Run, plan, step
+from ..runs import START_MS, Run, plan, step
 
 
 def context() -> Context:

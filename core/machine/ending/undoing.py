@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...definitions.plan import Plan
-from .state import StepState, StepStatus, plain
+from ....definitions.plan import Plan
+from ..state import StepState, StepStatus, plain
 
 SUFFIX = ".compensate"
 

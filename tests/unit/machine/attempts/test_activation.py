@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from leasehold.core.machine import Started, StepReady, new_instance, render_input, with_values
 
-from .runs import START_MS, Broken, Computed, Run, plan, step
+from ..runs import START_MS, Broken, Computed, Run, plan, step
 
 
 def test_a_new_instance_has_every_step_pending_and_a_deadline_from_max_duration() -> None:

@@ -12,7 +12,7 @@ from leasehold.core.machine import (
 )
 from leasehold.definitions.plan import RetryPolicy
 
-from .runs import START_MS, Broken, Computed, Run, approved, plan, step
+from ..runs import START_MS, Broken, Computed, Run, approved, plan, step
 
 
 def test_a_failed_attempt_backs_off_and_comes_back_with_the_input_of_the_first() -> None:

@@ -17,7 +17,7 @@ from leasehold.core.machine import (
 )
 from leasehold.definitions.plan import RetryPolicy
 
-from .runs import START_MS, Broken, Computed, Run, plan, step
+from ..runs import START_MS, Broken, Computed, Run, plan, step
 
 
 def test_a_claim_begins_an_attempt_under_a_new_token_and_sets_its_timeout() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from leasehold.core.machine.retry import retry_delay_ms
+from leasehold.core.machine.attempts.retry import retry_delay_ms
 from leasehold.definitions.plan import RetryPolicy
 
 

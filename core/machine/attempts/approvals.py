@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...claim.wire import ErrorInfo
-from ...definitions.plan import ApprovalPolicy
+from ....claim.wire import ErrorInfo
+from ....definitions.plan import ApprovalPolicy
+from ..events import Decided, Refused
+from ..state import Approval, Instance, StepState
+from ..table import LATE, LATE_SKIP, REJECT
+from ..turn import Turn, unknown_step
 from .activation import prepare, skip, waits_for_approval
-from .events import Decided, Refused
 from .failure import fail_step
-from .state import Approval, Instance, StepState
-from .table import LATE, LATE_SKIP, REJECT
-from .turn import Turn, unknown_step
 
 
 def decided(turn: Turn, event: Decided) -> Refused | None:

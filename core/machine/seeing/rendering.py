@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...definitions.plan import StepPlan
-from ...definitions.templates import Template
+from ....definitions.plan import StepPlan
+from ....definitions.templates import Template
+from ..turn import Turn
 from .context import Context
-from .turn import Turn
 
 
 def seen_by(turn: Turn, step: StepPlan) -> dict[str, Any] | None:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from ...claim.wire import ErrorInfo
-from .events import ChildSteered, LeaseEnded, ReadyEnded
-from .state import FINAL_STEP, InstanceStatus, StepState, StepStatus
-from .table import CANCEL
-from .turn import Turn
+from ....claim.wire import ErrorInfo
+from ..events import ChildSteered, LeaseEnded, ReadyEnded
+from ..state import FINAL_STEP, InstanceStatus, StepState, StepStatus
+from ..table import CANCEL
+from ..turn import Turn
 
 
 def cancel_open(turn: Turn, prefix: str, error: ErrorInfo, *, how: Literal["cancel", "terminate"] = "cancel") -> None:

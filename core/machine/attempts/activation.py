@@ -6,16 +6,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...definitions.plan import StepPlan
-from ...definitions.templates import TemplateError
-from .context import template_error
-from .events import StepReady
+from ....definitions.plan import StepPlan
+from ....definitions.templates import TemplateError
+from ..events import StepReady
+from ..flow.kinds import begin_flow
+from ..seeing.context import template_error
+from ..seeing.rendering import render_now, seen_by, step_values
+from ..state import Approval, InstanceStatus, StepState, StepStatus
+from ..table import ACTIVATE, ASK, DONE_STEP, HOLD, SKIP, TEMPLATE, StepMove
+from ..turn import Turn
 from .failure import fail_step
-from .flow.kinds import begin_flow
-from .rendering import render_now, seen_by, step_values
-from .state import Approval, InstanceStatus, StepState, StepStatus
-from .table import ACTIVATE, ASK, DONE_STEP, HOLD, SKIP, TEMPLATE, StepMove
-from .turn import Turn
 
 
 def is_done(state: StepState) -> bool:

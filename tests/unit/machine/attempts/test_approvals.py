@@ -5,7 +5,7 @@ from leasehold.claim.wire import ErrorInfo
 from leasehold.core.machine import Approval, Claimed, Decided, InstanceEnded, StepReady
 from leasehold.core.testing import play
 
-from .runs import START_MS, Broken, Computed, Run, approved, plan, step
+from ..runs import START_MS, Broken, Computed, Run, approved, plan, step
 
 NOW = Computed(lambda context: context["now"])
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ...claim.wire import ErrorInfo
-from ...definitions.plan import Block, Plan, StepPlan
-from ...definitions.templates import TemplateError
+from ....claim.wire import ErrorInfo
+from ....definitions.plan import Block, Plan, StepPlan
+from ....definitions.templates import TemplateError
+from ..state import Approval, Instance, StepState, StepStatus, plain
 from .outcomes import failures_of, result_of
-from .state import Approval, Instance, StepState, StepStatus, plain
 
 Scope = tuple[str, frozenset[str]]
 """Steps of one block that can be seen: what their run paths begin with, and their names."""

@@ -12,10 +12,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from .activation import prepare
+from ..attempts.activation import prepare
+from ..state import FINAL_STEP, InstanceStatus, StepState
+from ..turn import Turn
 from .finishing import close
-from .state import FINAL_STEP, InstanceStatus, StepState
-from .turn import Turn
 from .undoing import SUFFIX, Undo, left_to_undo
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...claim.wire import ErrorInfo
+from ....claim.wire import ErrorInfo
+from ..ending.finishing import fail_instance
+from ..events import LeaseEnded, ReadyEnded, Refused, TimerFired
+from ..flow.kinds import flow_late
+from ..settling import follow
+from ..state import FINAL_INSTANCE, Instance, StepState, StepStatus
+from ..table import QUEUE_LATE, RETRY
+from ..turn import Turn
 from .activation import prepare, ready_again, waits_for_approval
 from .approvals import approval_late
-from .events import LeaseEnded, ReadyEnded, Refused, TimerFired
 from .failure import fail_attempt, fail_step
-from .finishing import fail_instance
-from .flow.kinds import flow_late
-from .settling import follow
-from .state import FINAL_INSTANCE, Instance, StepState, StepStatus
-from .table import QUEUE_LATE, RETRY
-from .turn import Turn
 
 # Spreads the jitter of several timeouts in one event, which brings one random number: the golden ratio's multiples.
 _SPREAD = 0.6180339887498949

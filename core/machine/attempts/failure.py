@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...claim.wire import Call, ErrorInfo
-from .budgets import bill, overspent
-from .events import AttemptOutcome, Failed, Refused
+from ....claim.wire import Call, ErrorInfo
+from ..budgets import bill, overspent
+from ..events import AttemptOutcome, Failed, Refused
+from ..state import Progress, StepState
+from ..table import BACK_OFF, FAIL, FAIL_INSIDE, HANDLE, StepMove
+from ..turn import Turn
 from .retry import retry_delay_ms
-from .state import Progress, StepState
-from .table import BACK_OFF, FAIL, FAIL_INSIDE, HANDLE, StepMove
-from .turn import Turn
 
 
 def failed(turn: Turn, event: Failed) -> Refused | None:

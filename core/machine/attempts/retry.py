@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ...definitions.plan import RetryPolicy
+from ....definitions.plan import RetryPolicy
 
 
 def retry_delay_ms(policy: RetryPolicy, failures: int, error_type: str, random: float) -> int | None:

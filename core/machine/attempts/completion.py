@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .budgets import bill, overspent
-from .events import Completed, Refused
-from .state import Instance, SideValue, StepStatus
-from .table import COMPLETE
-from .turn import Turn
+from ..budgets import bill, overspent
+from ..events import Completed, Refused
+from ..state import Instance, SideValue, StepStatus
+from ..table import COMPLETE
+from ..turn import Turn
 
 
 def completed(turn: Turn, event: Completed) -> Refused | None:

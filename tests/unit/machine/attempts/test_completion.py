@@ -10,7 +10,7 @@ from leasehold.core.machine import (
     StepReady,
 )
 
-from .runs import START_MS, Broken, Computed, Run, plan, step
+from ..runs import START_MS, Broken, Computed, Run, plan, step
 
 
 def test_a_completion_records_the_attempt_keeps_the_result_and_ends_the_instance_with_its_last_step() -> None:

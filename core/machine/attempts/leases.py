@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...claim.wire import ErrorInfo
+from ....claim.wire import ErrorInfo
+from ..budgets import absorb, overspent
+from ..events import CallsMade, Claimed, Heartbeat, LeaseEnded, LeaseExpired, Refused, Released
+from ..state import StepStatus
+from ..table import CLAIM, LOSE, RELEASE
+from ..turn import Turn, unknown_step
 from .activation import ready_again
-from .budgets import absorb, overspent
-from .events import CallsMade, Claimed, Heartbeat, LeaseEnded, LeaseExpired, Refused, Released
 from .failure import fail_attempt
-from .state import StepStatus
-from .table import CLAIM, LOSE, RELEASE
-from .turn import Turn, unknown_step
 
 MAX_LOST_LEASES = 3
 

@@ -21,7 +21,7 @@ from leasehold.core.machine import (
     TimerFired,
 )
 
-from .runs import START_MS, Run, approved, plan, step
+from ..runs import START_MS, Run, approved, plan, step
 
 CANCEL = CancelRequested(START_MS, "ann", "changed my mind")
 TERMINATE = TerminateRequested(START_MS, "ann")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...definitions.plan import Block, Foreach, Parallel, Plan, Switch, While
-from .state import StepState, StepStatus, plain
+from ....definitions.plan import Block, Foreach, Parallel, Plan, Switch, While
+from ..state import StepState, StepStatus, plain
 
 
 def result_of(plan: Plan, states: Mapping[str, StepState], path: str) -> Any:

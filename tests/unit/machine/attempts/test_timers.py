@@ -3,7 +3,7 @@ from __future__ import annotations
 from leasehold.core.machine import AttemptEnded, LeaseEnded, ReadyEnded, StepReady, TimerFired, next_wake_ms
 from leasehold.definitions.plan import RetryPolicy
 
-from .runs import START_MS, Run, approved, plan, step
+from ..runs import START_MS, Run, approved, plan, step
 
 
 def test_an_instance_without_timers_never_wakes() -> None:

@@ -7,13 +7,12 @@ meanwhile, and `ending` says what it becomes. Where there is nothing, it ends in
 
 from __future__ import annotations
 
-from ...claim.wire import ErrorInfo
-from ...definitions.templates import TemplateError
-from .cancelling import cancel_open
-from .context import Context, template_error
-from .events import InstanceEnded
-from .state import InstanceStatus, StepStatus
-from .table import (
+from ....claim.wire import ErrorInfo
+from ....definitions.templates import TemplateError
+from ..events import InstanceEnded
+from ..seeing.context import Context, template_error
+from ..state import InstanceStatus, StepStatus
+from ..table import (
     ACTIVE_STEP,
     CANCEL_INSTANCE,
     FAIL_INSTANCE,
@@ -24,7 +23,8 @@ from .table import (
     WIND_DOWN,
     InstanceMove,
 )
-from .turn import Turn
+from ..turn import Turn
+from .cancelling import cancel_open
 
 
 def fail_instance(turn: Turn, error: ErrorInfo) -> None:
