@@ -23,8 +23,8 @@ Rules that the shell and the executors rely on:
 - **Tokens** only grow within an instance, and none is given out twice, released leases included. A succeeded step keeps
   the token that won, so a completion whose answer was lost is acknowledged when it is sent again. Cancelling what is
   cancelled, terminating what is terminated and the same decision by the same person are repeats likewise.
-- **Attempts** are numbered 1, 2, 3 and never restart. Each ends in one `AttemptEnded`, but for released ones: they
-  leave no row, the next claim has their number, and the usage that they reported is carried over to it.
+- **Attempts** are numbered 1, 2, 3 and never restart. Each of an executor ends in one `AttemptEnded`, but for released
+  ones: they leave no row, the next claim has their number, and the usage that they reported is carried over to it.
 - **Retries**: attempts that failed, ran into `timeout`, or lost a lease once too often count against `retry.max`; the
   policy is asked for each. A lost lease gives a new attempt at once, `MAX_LOST_LEASES` times in a row; an attempt that
   failed or ran into `timeout` ends the row. `queue_timeout`, `template`, `rejected` and `approval_timeout` are never
@@ -37,10 +37,11 @@ Rules that the shell and the executors rely on:
   `activated_at_ms` is `now` in its templates, so `render_input` gives the same again. An attempt after the first has
   the input of the first.
 - **Children** are instances of their own. The step that has them names them before they begin (`ChildWanted`, carried
-  out when that stands) and keeps them listed until `ChildEnded`, cancelled or not; an instance that is not terminated
-  ends after its children. `children` says what a child begins with and what the items of a foreach leave.
+  out when that stands) and keeps them listed until `ChildEnded`, cancelled or not; an instance ends after its children,
+  unless it is terminated, can't be stored, or a `succeed` step ends it. `children` says what a child begins with and
+  what the items of a foreach leave.
 - **Effects** come in the order in which things happened. `LeaseEnded` tells of leases that the machine took away, not
-  of those that their executors ended. `InstanceEnded` comes exactly once, last.
+  of those that their executors ended. `InstanceEnded` comes once in an instance's life, last.
 """
 
 from .attempts.leases import MAX_LOST_LEASES

@@ -10,8 +10,9 @@ from typing import Any
 from ...definitions.plan import Foreach, Plan
 from .ending.undoing import SUFFIX, left_to_undo
 from .events import ChildWanted
-from .seeing.context import Context, scopes, step_context, step_facts
+from .seeing.context import Context, step_context
 from .seeing.outcomes import block_result
+from .seeing.visible import scopes, step_facts
 from .state import Instance, InstanceStatus, Items, StepState, plain
 from .turn import attempts_before
 
@@ -22,6 +23,11 @@ MAX_DEPTH = 8
 """How deep sub-workflows may call each other."""
 
 _SHARE_PARALLEL_MAX = 8
+_AS_ITS_PARENT = (
+    *("workflow", "version", "definition_tenant", "tenant", "space", "priority", "labels", "depth"),
+    *("inputs", "inputs_ref", "trigger", "trigger_ref", "memory", "memory_ref"),
+    *("started_by", "correlation_id", "traceparent"),
+)
 _ITEM = re.compile(r"\[(\d+)\]")
 
 
@@ -101,35 +107,20 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
     assert isinstance(flow, Foreach)
     assert state.flow is not None
     seen = state.seen or {}
+    shared = {field: getattr(parent, field) for field in _AS_ITS_PARENT}
     return Instance(
+        **shared,
         id=wanted.child.id,
-        workflow=parent.workflow,
-        version=parent.version,
-        definition_tenant=parent.definition_tenant,
-        tenant=parent.tenant,
-        space=parent.space,
-        priority=parent.priority,
         created_at_ms=at_ms,
         # Above all tokens that another child gave out for these items before, for they only grow.
         tokens=at_ms if base else 0,
-        inputs=parent.inputs,
-        inputs_ref=parent.inputs_ref,
-        trigger=parent.trigger,
-        trigger_ref=parent.trigger_ref,
-        labels=parent.labels,
-        started_by=parent.started_by,
-        correlation_id=parent.correlation_id,
-        traceparent=parent.traceparent,
         parent_id=parent.id,
         parent_path=wanted.path,
         parent_number=wanted.child.number,
-        depth=parent.depth,
         watched=is_watched(parent, plan),
         of=parent.of or parent.id,
         vars=seen.get("vars", parent.vars),
         signals=seen.get("signals", parent.signals),
-        memory=parent.memory,
-        memory_ref=parent.memory_ref,
         items=Items(
             wanted.path,
             wanted.first,

@@ -192,5 +192,5 @@ _APPLY: dict[type, Callable[[Turn, Any], Refused | None]] = {
     Migrated: _migrated,
 }
 
-# A terminated instance hears of the end of its children, and one that has ended may be done again.
+# One that ended before its children hears of their end, and whatever has ended may be done again.
 _AFTER_THE_END = frozenset({RetryRequested, ChildEnded})

@@ -97,7 +97,7 @@ class LeaseExpired(Event, frozen=True, tag="lease_expired", gc=False):
 
 
 class TimerFired(Event, frozen=True, tag="timer", gc=False):
-    """Everything that is due at `at_ms` happens now: backoffs, timeouts, approval timeouts, the deadline.
+    """Everything that is due at `at_ms` happens now: backoffs, waits, timeouts, approval timeouts, the deadline.
 
     `random` in [0, 1) spreads the backoffs that follow from timeouts.
     """
@@ -182,7 +182,7 @@ class ChildReported(Event, frozen=True, tag="child_reported", gc=False):
 
 
 class ChildEnded(Event, frozen=True, tag="child_ended", gc=False):
-    """A child instance has reached a final status.
+    """A child instance has reached a final status. Also heard by a parent that has ended before it.
 
     `result`: a sub-workflow's outputs, or what a child of a foreach left (`StepState.parts`); may be a `SideValue`.
     `random` in [0, 1) spreads the backoff that may follow.
@@ -199,7 +199,7 @@ class ChildEnded(Event, frozen=True, tag="child_ended", gc=False):
 
 
 class ChildRefused(Event, frozen=True, tag="child_refused", gc=False):
-    """A child can't begin: no such workflow, params that its inputs refuse, or too deep a recursion."""
+    """A child can't begin (no such workflow, params that its inputs refuse, too deep a recursion), or is gone."""
 
     path: str
     child: str

@@ -20,7 +20,7 @@ from .flow.branches import branch_done, branch_failed
 from .flow.ends import fail, failed_inside
 from .flow.loops import iterate
 from .flow.shares import item_done, item_failed
-from .seeing.context import owner_path
+from .seeing.visible import owner_path
 from .state import StepState, StepStatus
 from .table import FAIL_INSIDE, HANDLED
 from .turn import Turn
@@ -35,13 +35,16 @@ def settle(turn: Turn) -> None:
     conclude(turn)
     while turn.ending is not None and not turn.ended:
         proceed(turn)
-        if not (turn.ended or _pending(turn)):
+        if not (turn.ended or turn.unsettled):
             return
         follow(turn)
 
 
 def follow(turn: Turn) -> None:
-    """Work off what the turn has noted, which grows meanwhile."""
+    """Work off what the turn has noted, which grows meanwhile: ends, errors and new blocks before steps that are done.
+
+    Modules note and this loop calls, so no depth of blocks is a depth of Python's stack.
+    """
     while not turn.ended:
         if turn.followed < len(turn.done) and not (turn.spent or turn.failed or turn.entering or turn.succeeded):
             turn.followed += 1
@@ -49,20 +52,16 @@ def follow(turn: Turn) -> None:
         elif turn.spent is not None:
             spent, turn.spent = turn.spent, None
             fail_instance(turn, spent)
-        elif turn.failed:
-            _failed(turn, *turn.failed.pop(0))
         elif turn.succeeded:
             end_well(turn)
+        elif turn.failed:
+            _failed(turn, *turn.failed.pop(0))
         elif turn.childless:
             _begin_after_children(turn, turn.childless.pop())
         elif turn.entering:
             _enter(turn, *turn.entering.pop(0))
         else:
             return
-
-
-def _pending(turn: Turn) -> bool:
-    return bool(turn.entering or turn.failed or turn.followed < len(turn.done))
 
 
 def _enter(turn: Turn, block: Block, prefix: str) -> None:
@@ -127,7 +126,8 @@ def _finish_block(turn: Turn, block: Block, prefix: str) -> None:
         return
     if block.role == "item":
         item_done(turn, prefix)
-    if not block.owner or block.role == "item":
+        return
+    if not block.owner:
         return
     owner = owner_path(block, prefix)
     state = turn.steps.get(owner)

@@ -90,10 +90,10 @@ class Child(Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
 class Progress(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a step stands that has steps or children of its own.
 
-    `chosen`: the case of a switch. `iteration`: the one of a while that is under way. Of a foreach `count` is how many
-    items it has, `begun` and `ended` how many of its children were begun and have ended, `failed` how many items
-    failed. `children` are those under way, of a sub-workflow step too. `handling`: the step has failed, and its
-    `on_failure` steps run. `undoable`: some of the items left something to undo; `undone`: how much of it is undone.
+    `chosen`: the case of a switch. `iteration`: how many of a while have begun. Of a foreach `count` is how many items
+    it has, `begun` how many of its children were begun, `ended` how many succeeded, `failed` how many items failed.
+    `children` are those under way, of a sub-workflow step too. `handling`: the step has failed, and its `on_failure`
+    steps run. `undoable`: some of the items left something to undo; `undone`: how much of it is undone.
     """
 
     chosen: str | None = None
@@ -151,8 +151,9 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     `flow` is for steps that have steps or children of their own. `parts` of a foreach maps the numbers of children that
     have ended to what they left: `{"results": [...], "failures": [[index, type, message]], "undo": [[run path, time of
     completion, input]]}`, or a `SideValue` of that, stored as null under `part_ref`. `seen` is what a step saw
-    at its activation of what may change since: `vars` and `signals`, as far as its templates speak of them. `handled`:
-    the step has failed, and the instance goes on as `on_failure` says. `undone`: how its compensation ended.
+    at its activation of what may change since: `vars` and `signals`, as far as its templates speak of them; and the
+    `input` of a compensation that came with what a share left. `handled`: the step has failed, and the instance goes on
+    as `on_failure` says. `undone`: how its compensation ended.
     `finished_order` orders the steps that can be undone: how many of the instance's attempts had ended when the step
     was done, or before it began for a foreach.
     """
@@ -200,7 +201,9 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
     `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
     name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`,
-    once more since `queued_at_ms` where it was brought back.
+    once more since `queued_at_ms` where it was brought back. `redrives` counts how often it was. From the first time
+    that anything is done again (`renumbered`), attempts in loops are counted from above all that there have been;
+    `earlier` keeps the last attempt of steps outside loops whose states have gone, by run path.
     `memory` is what earlier runs with its `memory_key` left, the last of them at `memory_at_ms`; what it has
     `remembered` goes over it for the next one.
 

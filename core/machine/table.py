@@ -126,7 +126,12 @@ WIND_DOWN = _instance(
     "it is to fail or be cancelled, and children, compensations or closing steps come first",
     *(I.RUNNING, I.WAITING, I.PAUSED),
 )
-SUCCEED = _instance("succeed", I.SUCCEEDED, "every step succeeded or was skipped, and `outputs` renders", *LIVE)
+SUCCEED = _instance(
+    "succeed",
+    I.SUCCEEDED,
+    "every step is done, or failed as its `on_failure` allows, and `outputs` renders; or a `succeed` step is done",
+    *(I.RUNNING, I.WAITING, I.PAUSED),
+)
 FAIL_INSTANCE = _instance(
     "fail", I.FAILED, "a step failed for good, a budget or `max_duration` is spent, or `outputs` fails", *LIVE
 )

@@ -88,12 +88,18 @@ class Turn:
     def attempts_before(self, path: str) -> int:
         """The attempt that a step which comes into being counts on from: attempts never restart.
 
-        Inside loops, once anything is done again, from above all that there have been.
+        Outside loops that is its own last one (`Instance.earlier`). Run paths in loops are too many to keep: once
+        anything is done again, steps there count on from above all attempts that there have been.
         """
         if "[" not in path:
             earlier: int = self.get("earlier").get(path, 0)
             return earlier
         return attempts_before(self.instance, self.attempts, renumbered=self.get("renumbered"))
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is noted that nothing has followed yet."""
+        return bool(self.entering or self.failed or self.followed < len(self.done))
 
     @property
     def untouched(self) -> bool:
@@ -209,7 +215,7 @@ class Turn:
 
 
 def attempts_before(instance: Instance, attempts: int, *, renumbered: bool) -> int:
-    """What attempts in loops count on from."""
+    """What attempts in loops count on from, those of a share from its `Items.base`."""
     base = instance.items.base if instance.items is not None else 0
     return base + (attempts if renumbered else 0)
 

@@ -24,9 +24,9 @@ from ...definitions.plan import (
 )
 from .children import CHILD_ITEMS
 from .seeing.outcomes import result_of
-from .state import FINAL_STEP, Approval, Instance, StepState, StepStatus, plain
+from .state import FINAL_STEP, Instance, StepState, StepStatus, plain
 
-KINDS: dict[type[Flow], str] = {
+_KINDS: dict[type[Flow], str] = {
     Foreach: "foreach",
     Parallel: "parallel",
     Switch: "switch",
@@ -95,7 +95,7 @@ def step_view(instance: Instance, plan: Plan | None, path: str) -> StepView:
         wake_at_ms=state.wake_at_ms or None,
         worker=state.worker,
         approval=_approval_view(state, step),
-        kind=None if step is None or step.flow is None else KINDS[type(step.flow)],
+        kind=None if step is None or step.flow is None else _KINDS[type(step.flow)],
         handled=state.handled,
         undone=state.undone or None,
         chosen=None if flow is None else flow.chosen,
@@ -153,7 +153,7 @@ def _signal(state: StepState, step: StepPlan | None) -> str | None:
 
 
 def _approval_view(state: StepState, step: StepPlan | None) -> ApprovalView | None:
-    approval: Approval | None = state.approval
+    approval = state.approval
     if approval is None:
         return None
     policy = step.approval if step is not None else None

@@ -29,11 +29,14 @@ def dependencies_done(turn: Turn, step: StepPlan, prefix: str) -> bool:
 
 
 def activate(turn: Turn, path: str) -> None:
-    """A pending step whose dependencies are done: skip it, ask for its approval, make it ready, or begin it."""
+    """A pending step whose dependencies are done: skip it, ask for its approval, make it ready, or begin it.
+
+    One that is to be done again is left alone while children of the time before are under way.
+    """
     step = turn.step(path)
     state = turn.steps[path]
     if state.flow is not None and state.flow.children:
-        return  # done again, and children of the time before are to end first
+        return
     decided = state.approval is not None and state.approval.decision in ("approved", "timed_out")
     if step.condition is not None and not decided:
         try:
@@ -48,11 +51,6 @@ def activate(turn: Turn, path: str) -> None:
         _ask(turn, path, step.approval.timeout_ms)
     else:
         prepare(turn, path)
-
-
-def activate_undo(turn: Turn, path: str) -> None:
-    """A compensation is due: its `if` and approval, were there any, have been asked of the step that it undoes."""
-    prepare(turn, path)
 
 
 def skip(turn: Turn, path: str, move: StepMove, **changes: Any) -> None:

@@ -16,7 +16,8 @@ from .retry import retry_delay_ms
 
 
 def failed(turn: Turn, event: Failed) -> Refused | None:
-    """The executor gives up. A budget that its usage overspends ends the instance whatever the retry policy says."""
+    """The executor gives up. A budget that its usage overspends fails the instance, whatever the step's definition says
+    about retries and failures."""
     state = turn.held(event.path, event.token)
     if isinstance(state, Refused):
         return state

@@ -14,6 +14,7 @@ from .activation import ready_again
 from .failure import fail_attempt
 
 MAX_LOST_LEASES = 3
+"""So many leases in a row may be lost without counting as a failure."""
 
 
 def claimed(turn: Turn, event: Claimed) -> Refused | None:

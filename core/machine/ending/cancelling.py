@@ -21,8 +21,8 @@ def cancel_open(turn: Turn, prefix: str, error: ErrorInfo, *, how: Literal["canc
                 leave(turn, path, state, error, how=how)
                 cancelled = turn.steps[path]
                 turn.moved(path, CANCEL, _ended(cancelled, turn.at_ms))
-            elif how == "terminate" and state.flow is not None:
-                _steer(turn, state, how, error)
+            elif how == "terminate":
+                end_children(turn, state, error, how=how)
 
 
 def leave(
@@ -40,13 +40,15 @@ def leave(
         turn.record(path, state, "cancelled", error=error)
     elif state.status is StepStatus.READY and turn.instance.status is not InstanceStatus.PAUSED:
         turn.effects.append(ReadyEnded(path))
-    elif state.flow is not None:
-        _steer(turn, state, how, error)
+    else:
+        end_children(turn, state, error, how=how)
 
 
-def _steer(turn: Turn, state: StepState, how: Literal["cancel", "terminate"], error: ErrorInfo) -> None:
-    assert state.flow is not None
-    for child in state.flow.children:
+def end_children(
+    turn: Turn, state: StepState, error: ErrorInfo, *, how: Literal["cancel", "terminate"] = "cancel"
+) -> None:
+    """The step's children are told to end. They stay listed until they have."""
+    for child in state.flow.children if state.flow is not None else ():
         turn.effects.append(ChildSteered(child.id, how, f"{error.type}: {error.message}"))
 
 

@@ -1,9 +1,10 @@
 """Winding down: what was done is undone in reverse order of completion, one step at a time, then the closing steps run.
 
 A compensation is a step of its own, `<name>.compensate`, beside the one that it undoes, with its own retries. One that
-fails for good is recorded, and the others go on. A share of a foreach undoes nothing itself, however it ends: that is
-done here as well, in the order of all, from what it left: run path, time and rendered input. These have no state once
-they are done, so that ten thousand of them do not fill the document; `Progress.undone` counts them.
+fails for good is recorded, and the others go on. A share of a foreach undoes nothing itself, however it ends: the
+instance that it is part of does, in one order with everything else, from what the share left: run path, time and
+rendered input. These have no state once they are done, so that ten thousand of them do not fill the document;
+`Progress.undone` counts them.
 """
 
 from __future__ import annotations
@@ -69,9 +70,7 @@ def _count(turn: Turn, target: str) -> None:
 
 
 def _under_way(turn: Turn) -> bool:
-    if turn.entering or turn.failed or turn.followed < len(turn.done):
-        return True
-    return any(
+    return turn.unsettled or any(
         state.status not in FINAL_STEP or (state.flow is not None and bool(state.flow.children))
         for state in turn.steps.values()
     )

@@ -63,7 +63,7 @@ def end_instance(turn: Turn, move: InstanceMove, error: ErrorInfo | None) -> Non
 
 
 def end_well(turn: Turn) -> None:
-    """A `succeed` step: what is open is cancelled, nothing is undone."""
+    """A `succeed` step: what is open is cancelled, nothing is undone, children are told and not waited for."""
     cancel_open(turn, "", ErrorInfo("succeeded", "the instance has succeeded"))
     end_instance(turn, SUCCEED, None)
 

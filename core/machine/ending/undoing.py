@@ -47,7 +47,7 @@ def left_to_undo(plan: Plan, states: Mapping[str, StepState]) -> list[Undo]:
 
 
 def _left(path: str, state: StepState) -> list[Undo]:
-    """What the shares of a foreach left to be undone, in the order in which it is: the last done first."""
+    """What the shares of a foreach left to be undone, in the order in which it is: the last done comes first."""
     left = [
         Undo(at_ms, (state.finished_order, number, position), inner, path, input)
         for number in state.parts

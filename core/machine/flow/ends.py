@@ -7,8 +7,7 @@ from typing import Any
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan
 from ..attempts.failure import fail_step
-from ..ending.cancelling import cancel_open
-from ..events import ChildSteered
+from ..ending.cancelling import cancel_open, end_children
 from ..seeing.rendering import seen_by
 from ..state import Progress, SideValue
 from ..table import BEGIN, DONE, FAIL_INSIDE
@@ -57,18 +56,7 @@ def cancel_inside(turn: Turn, path: str, error: ErrorInfo) -> None:
     """What is open inside a step ends before it is done; its children are told."""
     cancel_open(turn, f"{path}.", error)
     cancel_open(turn, f"{path}[", error)
-    tell_children(turn, path, error)
-
-
-def tell_children(turn: Turn, path: str, error: ErrorInfo) -> None:
-    """The step's children are to be cancelled. They stay listed until they have ended."""
-    flow = turn.steps[path].flow
-    for child in flow.children if flow is not None else ():
-        turn.effects.append(_cancelled(child.id, error))
-
-
-def _cancelled(child_id: str, error: ErrorInfo) -> ChildSteered:
-    return ChildSteered(child_id, "cancel", f"{error.type}: {error.message}")
+    end_children(turn, turn.steps[path], error)
 
 
 def failed_inside(path: str, error: ErrorInfo) -> ErrorInfo:

@@ -1,4 +1,4 @@
-"""Which kind of step does what: begins, goes on when something inside is done, or ends when its time is over."""
+"""Which kind of step does what when it begins, and when its time is over."""
 
 from __future__ import annotations
 

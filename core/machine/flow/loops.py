@@ -1,7 +1,7 @@
 """`while`: its condition is asked before each iteration, and the iteration that its limit forbids fails it.
 
-Only the last iteration's states stay, so that a long loop costs no more than a short one; but those of steps that can
-be undone stay as well.
+Only the last two iterations' states stay, so that a long loop costs no more than a short one; but those of steps that
+can be undone, or have children under way, stay as well.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan, While
 from ....definitions.templates import TemplateError
-from ..seeing.context import VisibleSteps, scopes, template_error
+from ..seeing.context import template_error
 from ..seeing.rendering import context_now, seen_by
+from ..seeing.visible import VisibleSteps, scopes
 from ..state import Progress, StepStatus, plain
 from ..turn import Turn
 from .ends import fail, open_step, succeed

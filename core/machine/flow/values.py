@@ -14,6 +14,8 @@ from ..turn import Turn
 from .ends import fail, open_step, succeed
 
 MESSAGE_MAX_CHARS = 4_096
+"""Where the message of a `fail` step is cut."""
+
 MEMORY_MAX_BYTES = 65_536
 """What all runs with one memory key have remembered, as JSON."""
 

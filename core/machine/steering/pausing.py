@@ -6,6 +6,8 @@ was done before.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from ..attempts.activation import activate, dependencies_done, is_done, offer_again
@@ -55,7 +57,7 @@ def resumed(turn: Turn, event: ResumeRequested) -> Refused | None:
     return None
 
 
-def _steer_children(turn: Turn, how: str, reason: str) -> None:
+def _steer_children(turn: Turn, how: Literal["pause", "resume"], reason: str) -> None:
     for state in turn.steps.values():
         for child in state.flow.children if state.flow is not None else ():
-            turn.effects.append(ChildSteered(child.id, "pause" if how == "pause" else "resume", reason))
+            turn.effects.append(ChildSteered(child.id, how, reason))

@@ -283,3 +283,18 @@ steps:
         "undo 2 as cancelled",
         "undo 1 as cancelled",
     ]
+
+
+BOTH = """
+name: both
+steps:
+  - {name: look, executor: look}
+  - {name: fails, executor: look, input: "{{ 1 // steps.look.result }}", depends_on: [look]}
+  - {name: ends, succeed: true, depends_on: [look]}
+"""
+
+
+def test_a_step_that_ends_the_instance_well_wins_over_one_that_fails_in_the_same_turn() -> None:
+    run = play(BOTH, executors={"look": lambda step: 0})
+    assert (run.status, run.error, run.instance.ending) == ("succeeded", None, None)
+    assert run.steps["fails"].status == "failed"
