@@ -70,7 +70,7 @@ def fail_attempt(
 def fail_step(turn: Turn, path: str, move: StepMove, error: ErrorInfo, **changes: Any) -> None:
     """The step has failed for good: what its `on_failure` says follows, or the failure of what it stands in."""
     on_failure = turn.step(path).on_failure
-    if on_failure == "fail" or turn.ending is not None:
+    if on_failure == "fail":
         _end_step(turn, path, move, error, **changes)
         turn.failed.append((path, error))
     elif on_failure == "continue":

@@ -115,7 +115,7 @@ def _workflow_ended(turn: Turn, event: ChildEnded, step: StepPlan) -> None:
 
 
 def _fail_or_retry(turn: Turn, path: str, step: StepPlan, error: ErrorInfo, random: float) -> None:
-    if isinstance(step.flow, SubWorkflow) and turn.ending is None:
+    if isinstance(step.flow, SubWorkflow):
         fail_attempt(turn, path, turn.steps[path], "failed", error, random=random)
     else:
         fail(turn, path, error)

@@ -298,3 +298,53 @@ def test_a_step_that_ends_the_instance_well_wins_over_one_that_fails_in_the_same
     run = play(BOTH, executors={"look": lambda step: 0})
     assert (run.status, run.error, run.instance.ending) == ("succeeded", None, None)
     assert run.steps["fails"].status == "failed"
+
+
+WOUND_DOWN = """
+name: wound-down
+steps:
+  - name: pay
+    executor: e
+    compensate: {workflow: flaky, retry: {max: 1, initial: 1s, jitter: none}}
+  - {name: stop, executor: down, depends_on: [pay]}
+on_failure:
+  - {name: page, executor: down, on_failure: %s}
+  - {name: tell, workflow: flaky, retry: {max: 1, initial: 1s, jitter: none}}
+"""
+FLAKY = "name: flaky\nsteps: [{name: try, executor: flaky}]"
+
+
+def wound_down(on_failure: str) -> Run:
+    """An instance that fails, and whose children fail at every first attempt."""
+    tries: list[StubStep] = []
+
+    def flaky(step: StubStep) -> Any:
+        tries.append(step)
+        return DOWN if len(tries) % 2 else "done"
+
+    executors = {"e": lambda step: "done", "down": DOWN, "flaky": flaky}
+    run = play(WOUND_DOWN % on_failure, executors=executors, workflows=[FLAKY])
+    run.until_done()
+    return run
+
+
+def test_sub_workflows_that_undo_or_close_have_their_retries() -> None:
+    run = wound_down("continue")
+    assert (run.status, run.instance.undone, run.elapsed_ms) == ("failed", "succeeded", 2_000)
+    assert (run.steps["pay.compensate"].attempt, run.steps["on_failure.tell"].attempt) == (2, 2)
+
+
+@pytest.mark.parametrize("on_failure", ["continue", "[{name: mail, executor: e}]"])
+def test_a_closing_step_that_fails_as_its_on_failure_allows_is_followed_by_the_next(on_failure: str) -> None:
+    run = wound_down(on_failure)
+    assert (run.steps["on_failure.page"].status, run.steps["on_failure.page"].handled) == ("failed", True)
+    assert run.steps["on_failure.tell"].status == "succeeded"
+    assert run.error is not None
+    assert (run.status, run.error.type) == ("failed", "http.500")
+
+
+def test_a_closing_step_whose_on_failure_steps_fail_ends_the_closing() -> None:
+    run = wound_down("[{name: mail, executor: down}]")
+    assert run.steps["on_failure.page"].error is not None
+    assert run.steps["on_failure.page"].error.message == "step 'on_failure.page.on_failure.mail' failed: down"
+    assert (run.status, run.steps["on_failure.tell"].status) == ("failed", "cancelled")
