@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ....claim.wire import (
     DecisionBody,
@@ -25,6 +24,7 @@ from ....claim.wire import (
 )
 from .failures import CommandFailed, SentenceGroup
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
+from .shown import show_instance, tell_causes, written
 
 app = typer.Typer(
     help="Start instances, look at them, decide about them, and steer them.", no_args_is_help=True, cls=SentenceGroup
@@ -82,7 +82,7 @@ def show(
 ) -> None:
     """Show an instance and its steps."""
     view = Remote(server, tenant, space).ask("GET", f"/_workflows/_instances/{segment(instance_id)}", InstanceView)
-    _show(view, as_json)
+    show_instance(view, as_json)
 
 
 @app.command()
@@ -100,7 +100,7 @@ def explain(
         typer.echo(printed(answer))
         return
     typer.echo(f"{answer.instance_id}  {answer.workflow}  {answer.status}")
-    _tell_causes(answer, "")
+    tell_causes(answer, "")
 
 
 @app.command()
@@ -214,7 +214,7 @@ def signal(
     body = SignalBody(payload=None if payload is None else _json_or_text(payload), reason=reason)
     path = f"/_workflows/_instances/{segment(instance_id)}/_signal/{segment(name)}"
     view = Remote(server, tenant, space).ask("POST", path, InstanceView, body=msgspec.json.encode(body))
-    _show(view, as_json)
+    show_instance(view, as_json)
 
 
 @app.command()
@@ -238,10 +238,10 @@ def failed(
     if as_json:
         typer.echo(printed(answer))
         return
-    table = Table("instance", "workflow", "failed", "error")
+    table = Table(Column("instance", no_wrap=True), "workflow", "failed", "error")
     for one in answer.instances:
         why = "" if one.error is None else f"{one.error.type}: {one.error.message}"
-        table.add_row(one.instance_id, f"{one.workflow} version {one.version}", _time(one.failed_at_ms), escape(why))
+        table.add_row(one.instance_id, f"{one.workflow} version {one.version}", written(one.failed_at_ms), escape(why))
     Console().print(table)
     if answer.next is not None:
         typer.echo(f"there are more: --after {answer.next}")
@@ -281,24 +281,12 @@ def retry(
     elif instance_id is not None and not all_failed and not which:
         order = RetryBody(step=step, from_start=from_start, params=params, reason=reason)
         path = f"/_workflows/_instances/{segment(instance_id)}/_retry"
-        _show(remote.ask("POST", path, InstanceView, body=msgspec.json.encode(order)), as_json)
+        show_instance(remote.ask("POST", path, InstanceView, body=msgspec.json.encode(order)), as_json)
     else:
         raise CommandFailed(
             "name one instance (and a --step if you like), or many: --failed with --workflow, --since, --error-type"
             " or --label"
         )
-
-
-def _tell_causes(explanation: Explanation, margin: str) -> None:
-    if not explanation.causes:
-        typer.echo(f"{margin}{explanation.summary}")
-    for cause in explanation.causes:
-        place = f"{cause.step}: " if cause.step else ""
-        typer.echo(f"{margin}{place}{cause.text}")
-        typer.echo(f"{margin}  -> {cause.advice}")
-        for child in cause.children:
-            typer.echo(f"{margin}  {child.instance_id}  {child.workflow}  {child.status}")
-            _tell_causes(child, margin + "    ")
 
 
 def _which(workflow: str | None, since: str | None, error_type: str | None, label: str | None) -> dict[str, str]:
@@ -334,7 +322,7 @@ def _decide(
         query={"step": step} if step is not None else None,
         body=msgspec.json.encode(DecisionBody(comment, values)),
     )
-    _show(view, as_json)
+    show_instance(view, as_json)
 
 
 def _tell(
@@ -347,35 +335,7 @@ def _tell(
 ) -> None:
     path = f"/_workflows/_instances/{segment(instance_id)}/{action}"
     body = msgspec.json.encode(ReasonBody(reason=reason))
-    _show(remote.ask("POST", path, InstanceView, query=query, body=body), as_json)
-
-
-def _show(view: InstanceView, as_json: bool) -> None:
-    if as_json:
-        typer.echo(printed(view))
-        return
-    console = Console()
-    console.print(
-        f"{view.instance_id}  {view.workflow} version {view.version}  [bold]{view.status}[/bold]", highlight=False
-    )
-    if view.error is not None:
-        console.print(f"{view.error.type}: {view.error.message}", markup=False, highlight=False)
-    table = Table("step", "status", "attempt", "executor", "started", "what")
-    for step in view.steps:
-        started = "" if step.started_at_ms is None else _time(step.started_at_ms)
-        what = f"{step.error.type}: {step.error.message}" if step.error else step.message or ""
-        if step.approval is not None and step.approval.decision == "pending":
-            what = "waits for approval"
-        elif step.signal is not None:
-            what = f"waits for the signal {step.signal}"
-        elif step.parts is not None:
-            what = f"{step.parts.ended} of {step.parts.total} items ended, {step.parts.failed} failed"
-        table.add_row(step.run_path, step.status, str(step.attempt or ""), step.executor, started, escape(what))
-    console.print(table)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    show_instance(remote.ask("POST", path, InstanceView, query=query, body=body), as_json)
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

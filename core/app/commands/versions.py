@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from ....claim.wire_versions import (
     ActivateBody,
+    ActivationView,
     CanaryBody,
     CanaryRollback,
     CanaryView,
@@ -24,6 +24,7 @@ from ....claim.wire_versions import (
 )
 from .failures import CommandFailed
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
+from .shown import written
 
 NameArgument = Annotated[str, typer.Argument(help="The workflow's name.")]
 VersionArgument = Annotated[int, typer.Argument(min=1, help="The version's number.")]
@@ -174,15 +175,20 @@ def _show(view: VersionsView, as_json: bool) -> None:
     table = Table("version", "", "stored", "by", "description")
     for one in view.versions:
         what = "active" if one.active else "canary" if one.canary else ""
-        table.add_row(str(one.version), what, _time(one.created_at_ms), one.created_by, one.description or "")
+        table.add_row(str(one.version), what, written(one.created_at_ms), one.created_by, one.description or "")
     console.print(table)
     if view.canary is not None:
         console.print(_of_canary(view.canary), markup=False, highlight=False)
-    happened = Table("when", "what", "version", "before", "by", "why")
     for change in view.activations:
-        row: list[Any] = [_time(change.at_ms), change.action.replace("_", " "), change.version, change.before or ""]
-        happened.add_row(*map(str, row), change.by or "the scheduler", change.reason or "")
-    console.print(happened)
+        typer.echo(_of_change(change))
+
+
+def _of_change(change: ActivationView) -> str:
+    """One line, and its reason on the next: reasons are sentences, for which a column is too narrow."""
+    before = f" (before: {change.before})" if change.before else ""
+    what = f"{change.action.replace('_', ' ')} {change.version}{before}"
+    line = f"{written(change.at_ms)}  {what}, by {change.by or 'the scheduler'}"
+    return f"{line}\n  {change.reason}" if change.reason else line
 
 
 def _of_canary(canary: CanaryView) -> str:
@@ -190,10 +196,6 @@ def _of_canary(canary: CanaryView) -> str:
     if canary.labels:
         shares.append("starts with " + ", ".join(f"{name}={value}" for name, value in canary.labels.items()))
     return f"version {canary.version} is tried on {' and '.join(shares)}"
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _pairs(labels: list[str] | None) -> dict[str, str]:
