@@ -161,6 +161,6 @@ def _check_signal(instance: Instance, order: Signal) -> None:
     if kept + size > _KEPT_MAX_BYTES:
         raise QuotaExceeded(
             f"instance {instance.id} keeps {len(instance.inbox)} signals that nothing has waited for, {kept} bytes with"
-            f" the last of each name; {_KEPT_MAX_BYTES} are allowed: let it take some first, or send less",
+            f" the last of each name; {_KEPT_MAX_BYTES} are allowed: let it take some first, or send less of them",
             "signals",
         )

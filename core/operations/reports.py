@@ -257,8 +257,9 @@ _STOPPED = frozenset({StepStatus.CANCELLED, StepStatus.FAILED, StepStatus.SKIPPE
 def _why_stopped(instance: Instance, state: StepState) -> str:
     """As the instance remembers it: the step's own error, or what has ended the instance (a budget, a person)."""
     error = state.error or instance.error
-    what = f"the instance is {instance.status}, the step {state.status}"
-    return what if error is None else f"{what}: {error.type}: {error.message}"
+    if error is None:
+        return f"the instance is {instance.status}, the step {state.status}"
+    return f"{error.type}: {error.message}"
 
 
 def _stale(step_id: str, name: LeaseName, state: StepState) -> LeaseLost:

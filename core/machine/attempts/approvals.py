@@ -70,8 +70,15 @@ def _only_open(turn: Turn) -> str | Refused:
     if len(paths) == 1:
         return paths[0]
     if not paths:
-        return Refused("not_open", "no approval is open")
+        return Refused("not_open", _none_open(turn))
     return Refused("ambiguous", f"{len(paths)} approvals are open, name one: {', '.join(paths)}")
+
+
+def _none_open(turn: Turn) -> str:
+    # Items are instances of their own, so their approvals can't be seen from here.
+    if any(state.flow is not None and state.flow.children for state in turn.steps.values()):
+        return "no approval is open outside its children; name the step to decide inside one, as each-host[17].apply"
+    return "no approval is open"
 
 
 def _not_open(path: str, state: StepState) -> Refused:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from leasehold.core.machine import CHILD_ITEMS
-from leasehold.core.testing import Failure, Run, StubStep, Takes, play
+from leasehold.core.testing import Failure, NotApplied, Run, StubStep, Takes, play
 
 HOSTS = """
 name: sweep
@@ -187,3 +187,22 @@ outputs: {squared: "{{ steps.do.result }}"}
     run.until_done()
     assert run.status == "succeeded"
     assert run.outputs == {"all": [{"squared": 1}, {"squared": 4}, {"squared": 9}]}
+
+
+def test_a_decision_without_a_path_is_told_that_those_of_items_want_one() -> None:
+    run = play(
+        """
+name: ask-each
+steps:
+  - name: each
+    foreach: [a, b]
+    steps: [{name: act, executor: act, requires_approval: true}]
+""",
+        executors={"act": None},
+    )
+    with pytest.raises(NotApplied, match=r"outside its children; name the step"):
+        run.approve()
+    for item in ("each[0].act", "each[1].act"):
+        run.approve(item)
+    run.until_done()
+    assert run.status == "succeeded"
