@@ -22,7 +22,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
-from ..claim.wire_versions import MigrationResult
+from ..claim.wire.versions import MigrationResult
 from .errors import LeaseholdError, Unavailable
 from .orders import AnyOrder
 from .principal import Principal

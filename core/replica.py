@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from random import Random, SystemRandom
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -35,31 +32,25 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
-from ..claim.wire_versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
-from ..ilm import IndexNames, bootstrap
-from .clock import SystemClock
+from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .engine import Engine
-from .es import connect
-from .metrics import Metrics
-from .operations.calls import Calls
-from .operations.claims import Claims
-from .operations.dead_letters import DeadLetters, Filter
-from .operations.executors import Executors
-from .operations.explain import Explain
+from .operations.claiming.claims import Claims
+from .operations.claiming.executors import Executors
+from .operations.claiming.reports import Reports
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
-from .operations.migrations import Migrations
-from .operations.reads import Reads
-from .operations.recordings import Recordings
-from .operations.reports import Reports
-from .operations.starts import Starts
-from .operations.steering import Steering
-from .operations.versions import Versions
+from .operations.looking.calls import Calls
+from .operations.looking.explain import Explain
+from .operations.looking.reads import Reads
+from .operations.looking.recordings import Recordings
+from .operations.starting.starts import Starts
+from .operations.steering.dead_letters import DeadLetters, Filter
+from .operations.steering.steering import Steering
+from .operations.versioning.migrations import Migrations
+from .operations.versioning.versions import Versions
 from .orders import AnyOrder, Cancel, Decide, Retry, Terminate
-from .peers import AnyPeerRequest, NoPeers, PeerAnswer, Peers
-from .ports import Clock, Store
+from .peers import AnyPeerRequest, PeerAnswer, Peers
 from .principal import Principal
-from .settings import Settings
 
 
 class ReplicaView(Struct, frozen=True, omit_defaults=True):
@@ -347,67 +338,3 @@ class Replica:
 def _acknowledged(answer: Acknowledged | HeartbeatAnswer) -> Acknowledged:
     assert isinstance(answer, Acknowledged)
     return answer
-
-
-@asynccontextmanager
-async def open_replica(
-    settings: Settings,
-    *,
-    clock: Clock | None = None,
-    metrics: Metrics | None = None,
-    peers: Peers | None = None,
-    address: str | None = None,
-) -> AsyncIterator[Replica]:
-    """A replica on the cluster that the settings name: indices made, lanes taken as far as they are free.
-
-    Leaving the context hands the lanes over. Raises: StoreError; SchemaTooNew.
-    """
-    async with connect(settings.store) as store:
-        await bootstrap(store.request, IndexNames(settings.store.index_prefix), lanes=settings.lanes.lanes)
-        async with replica_on(
-            store,
-            settings,
-            clock=clock or SystemClock(),
-            random=SystemRandom(),
-            metrics=metrics or Metrics(),
-            replica_id=secrets.token_hex(6),
-            peers=peers or NoPeers(),
-            address=address,
-        ) as replica:
-            yield replica
-
-
-@asynccontextmanager
-async def replica_on(
-    store: Store,
-    settings: Settings,
-    *,
-    clock: Clock,
-    random: Random,
-    metrics: Metrics,
-    replica_id: str,
-    peers: Peers,
-    address: str | None = None,
-) -> AsyncIterator[Replica]:
-    """A replica on a store whose indices stand; clock, chance and name are the caller's. Raises: StoreError.
-
-    `address` is where its peers reach it; by default where the settings say that it listens.
-    """
-    engine = Engine(
-        store=store,
-        names=IndexNames(settings.store.index_prefix),
-        clock=clock,
-        random=random,
-        settings=settings,
-        metrics=metrics,
-        replica_id=replica_id,
-        address=address or f"http://{settings.server.host}:{settings.server.port}",
-        peers=peers,
-    )
-    replica = Replica(engine, peers)
-    await engine.open()
-    try:
-        yield replica
-    finally:
-        await replica.leave()
-        await engine.close()

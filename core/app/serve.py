@@ -22,7 +22,8 @@ from ... import __version__
 from ...ilm import IlmError
 from ..errors import LeaseholdError, StoreError
 from ..metrics import Metrics
-from ..replica import Replica, open_replica
+from ..opening import open_replica
+from ..replica import Replica
 from ..settings import ServerSettings, Settings
 from .authentication import check_exposure
 from .collector import rare_collections

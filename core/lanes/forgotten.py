@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ..machine.events import AnyEvent, RetryRequested
 from ..machine.state import Instance
 from . import codec
+from .records import attempt_row
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -37,5 +38,5 @@ def _keep_rows(lane: Lane, resident: Resident, before: Instance, gone: set[str])
     for row_id, record in list(resident.outbox.items()):
         entry = record.entry
         if entry.record is not None and entry.record.path in gone and entry.row is None:
-            row = record.row or lane.attempt_row(resident, before, entry.record)
+            row = record.row or attempt_row(resident, before, entry.record)
             resident.put_outbox(row_id, replace(entry, row=Raw(row)), row)

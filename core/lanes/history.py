@@ -160,7 +160,7 @@ class History:
     def _row(self, record: Record) -> bytes | None:
         """The record's body; None for one that can't be made: it stays in its outbox, and the others go on."""
         try:
-            row: bytes = record.resident.lane.row(record.resident, record.row_id, record.entry)
+            row: bytes = record.resident.lane.records.row(record.resident, record.row_id, record.entry)
             return stripped_row(row) if record.stripped or len(row) > _ROW_MAX_BYTES else row
         except Exception:
             self._metrics.loop_failed("history")

@@ -1,4 +1,4 @@
-"""A lane that this replica owns: its instances in memory, their timers and leases, the way from event to answer.
+"""A lane that this replica owns: its instances in memory, and the way from event to answer.
 
 All of it runs synchronously on the event loop: an event is applied to memory, its effects follow at once, and the
 committer takes the change along in its next bulk. An answer waits in the resident until that bulk is acknowledged.
@@ -6,23 +6,18 @@ committer takes the change along in its next bulk. An answer waits in the reside
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
 from ...claim.wire import ErrorInfo
 from ...definitions.plan import Plan
 from ..errors import InvalidRequest, Unavailable
-from ..history_records import AuditRecord, CallsRecord
-from ..history_rows import audit_row, calls_row, events_row, instance_row, share_row, step_row
-from ..machine import advance, next_wake_ms, render_input
+from ..machine import advance, next_wake_ms
 from ..machine.events import (
     AnyEvent,
     AttemptEnded,
-    AttemptRecord,
     CallsMade,
     ChildSteered,
     ChildWanted,
@@ -30,39 +25,31 @@ from ..machine.events import (
     Effect,
     InstanceEnded,
     LeaseEnded,
-    LeaseExpired,
     Migrated,
     ReadyEnded,
     Refused,
     Rejected,
     StepReady,
-    TimerFired,
 )
 from ..machine.state import Instance, InstanceStatus, SideValue, StepStatus
 from ..ports import StoredDocument
 from . import codec
 from .children.keeping import Children
-from .children.known import is_share
-from .codec import OutboxEntry
 from .commits.committer import Committer
 from .event_log import log_entry
 from .forgotten import clear_up
 from .groups.groups import Groups
-from .memory.loading import row_id_of
 from .memory.ready_queue import ReadyStep
 from .memory.residency import Residency
 from .memory.resident import Answer, Named, Pending, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
-from .remembering import Remembering, leaves_memory, left_at_ms, memory_row
+from .records import Records
+from .remembering import Remembering
 from .tickets import Ticket
+from .timers import Timers
 
 log = structlog.get_logger(__name__)
-
-# A wall clock that is set back or forth is noticed after this long at the latest.
-_LONGEST_NAP_MS = 5_000
-# So many timers of instances that have left memory may stand in the heap before it is built anew.
-_STALE_TIMERS = 10_000
 
 
 class Lane:
@@ -90,14 +77,11 @@ class Lane:
         self._settings = parts.settings
         self._queue = parts.queue
         self._clock = parts.clock
-        self._random = parts.random
-        self._wakes: list[tuple[int, str]] = []
-        self._expiries: list[tuple[int, str, str]] = []
-        self._nap: asyncio.TimerHandle | None = None
-        self._nap_until_ms = 0
+        self.timers = Timers(self)
         self.residency = Residency(self)
         self.groups = Groups(self)
         self.remembering = Remembering(parts.store, parts.names.keys)
+        self.records = Records(self)
         self.children = Children(self)
         self.windows = Windows(
             parts.queue,
@@ -150,10 +134,19 @@ class Lane:
             self._follow(resident, effect, before)
         clear_up(self, resident, before, event)
         if resident.log_part_due():
-            self._cut_log(resident)
-        self._wake_at(resident, next_wake_ms(transition.instance))
+            self.records.cut_log(resident)
+        self.timers.wake_at(resident, next_wake_ms(transition.instance))
         self.committer.touch(resident)
         return None
+
+    def happen(self, resident: Resident, event: AnyEvent) -> Refused | None:
+        """Apply what no caller waits for. An instance on which that fails is set aside, and the lane goes on."""
+        try:
+            return self.apply(resident, event)
+        except Exception as error:
+            log.exception("lane.poison_instance", lane=self.name, instance_id=resident.id)
+            self._keeper.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
+            return None
 
     def exchange(self, resident: Resident, instance: Instance, plan: Plan, event: Migrated) -> None:
         """The instance goes on under another version's plan, from the state that a replay under it has led to.
@@ -164,19 +157,9 @@ class Lane:
         resident.instance = instance
         resident.append_log(log_entry(event, instance))
         if resident.log_part_due():
-            self._cut_log(resident)
-        self._wake_at(resident, next_wake_ms(instance))
+            self.records.cut_log(resident)
+        self.timers.wake_at(resident, next_wake_ms(instance))
         self.committer.touch(resident)
-
-    def audit(self, resident: Resident, record: AuditRecord) -> None:
-        """The event that was applied just now was somebody's order: a row of the trail goes with its write.
-
-        Its id is the event's place in the log, so it is the same however often the event is applied or delivered.
-        """
-        entry = OutboxEntry(
-            "audit", self._history.index("audit"), part=resident.log_parts, count=len(resident.log), told=record
-        )
-        resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
 
     def answer(self, resident: Resident, ticket: Ticket, slot: int, outcome: Any) -> None:
         """Settle the ticket once all that has happened to the instance so far stands in Elasticsearch."""
@@ -200,13 +183,7 @@ class Lane:
         if refused is not None:
             log.error("lane.ready_step_refused", instance_id=resident.id, step=step.path, reason=refused.detail)
             return 0
-        self._lease(resident, step.path, ttl_ms)
-        return ttl_ms
-
-    def renew(self, resident: Resident, path: str) -> int:
-        """Give a live lease its full time again; returns that time in milliseconds. Writes nothing."""
-        ttl_ms = resident.instance.steps[path].lease_ttl_ms
-        resident.leases[path] = self._clock.monotonic_ms() + ttl_ms
+        self.timers.lease(resident, step.path, ttl_ms)
         return ttl_ms
 
     def side_value(
@@ -226,8 +203,8 @@ class Lane:
             if step.status is StepStatus.READY and path not in resident.ready and not paused:
                 self._offer(resident, path, step.ready_at_ms)
             elif step.status is StepStatus.CLAIMED and path not in resident.leases:
-                self._lease(resident, path, step.lease_ttl_ms)
-        self._wake_at(resident, next_wake_ms(instance))
+                self.timers.lease(resident, path, step.lease_ttl_ms)
+        self.timers.wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
             if any(record.entry.kind == "memory" for record in resident.outbox.values()):
                 self.remembering.left(instance)
@@ -247,20 +224,6 @@ class Lane:
         for step in resident.ready.values():
             self._queue.withdraw(step)
 
-    def fire_due(self) -> None:
-        """One pass over the timers: everything due happens now."""
-        now_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()
-        while self._expiries and self._expiries[0][0] <= monotonic_ms:
-            _, instance_id, path = heappop(self._expiries)
-            self._expire(instance_id, path, monotonic_ms)
-        while self._wakes and self._wakes[0][0] <= now_ms:
-            due_ms, instance_id = heappop(self._wakes)
-            resident = self.residents.get(instance_id)
-            if resident is not None and resident.wake_at_ms == due_ms:
-                resident.wake_at_ms = 0
-                self.happen(resident, TimerFired(now_ms, self._random.random()))
-                self._wake_at(resident, next_wake_ms(resident.instance))
-
     def leave(self) -> None:
         """The lane is about to be handed over: nothing is leased or delivered any more, what was begun is answered."""
         self.open = False
@@ -278,8 +241,7 @@ class Lane:
         self.residency.close()
         self.groups.close()
         self.children.close()
-        if self._nap is not None:
-            self._nap.cancel()
+        self.timers.close()
         answers = self.committer.close()
         for resident in self.residents.values():
             answers += resident.answers
@@ -336,7 +298,7 @@ class Lane:
             resident.inputs[effect.path] = effect.input
             self._offer(resident, effect.path, effect.ready_at_ms)
         elif type(effect) is AttemptEnded:
-            self._record_attempt(resident, effect, before)
+            self.records.attempt_ended(resident, effect, before)
         elif type(effect) is LeaseEnded:
             resident.lease_ended(effect.path)
             resident.told_to_stop(effect.path, effect.token, effect.reason)
@@ -345,22 +307,11 @@ class Lane:
             if step is not None:
                 self._queue.withdraw(step)
         elif type(effect) is InstanceEnded:
-            kind: Literal["share", "instance"] = "share" if is_share(resident.instance) else "instance"
-            entry = OutboxEntry(kind, self._history.index(kind))
-            resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
-            if leaves_memory(resident.instance):
-                self._leave_memory(resident)
+            self.records.instance_ended(resident)
         elif type(effect) is CallsMade:
-            self._record_calls(resident, effect)
+            self.records.calls_made(resident, effect)
         elif type(effect) is ChildWanted or type(effect) is ChildSteered:
             self.children.follow(resident, effect)
-
-    def _leave_memory(self, resident: Resident) -> None:
-        """The next run with the same memory key is given what this one has remembered."""
-        row = memory_row(resident.instance)
-        entry = OutboxEntry("memory", self.parts.names.keys, count=left_at_ms(resident.instance))
-        resident.put_outbox(row_id_of(resident.instance, entry), entry, row)
-        self.remembering.left(resident.instance)
 
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
@@ -369,64 +320,6 @@ class Lane:
         step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
         if not self.leaving:
             self.windows.add(step)
-
-    def _record_attempt(self, resident: Resident, effect: AttemptEnded, before: Instance) -> None:
-        record = effect.record
-        resident.lease_ended(record.path)
-        row_id = f"{resident.id}:{record.path}:{record.attempt}"
-        entry = OutboxEntry("step", self._history.index("step"), record)
-        row = step_row(resident.instance, record, self._input_of(resident, before, record.path), effect.output)
-        resident.put_outbox(row_id, entry, row)
-        # The next attempt's StepReady brings the input again.
-        resident.inputs.pop(record.path, None)
-
-    def _record_calls(self, resident: Resident, effect: CallsMade) -> None:
-        state = resident.instance.steps[effect.path]
-        now_ms = self._clock.now_ms()
-        record = CallsRecord(effect.path, effect.attempt, state.token, now_ms, state.worker or "", effect.calls)
-        entry = OutboxEntry("calls", self._history.index("calls"), part=effect.part, told=record)
-        resident.put_outbox(row_id_of(resident.instance, entry), entry, None)
-
-    def _cut_log(self, resident: Resident) -> None:
-        """Send the log so far to history, so that the bytes written for an event do not grow with those before it."""
-        part = resident.log_parts + 1
-        entry = OutboxEntry("events", self._history.index("events"), None, part, len(resident.log))
-        resident.put_outbox(f"{resident.id}:events:{part}", entry, None)
-
-    def input_of(self, resident: Resident, path: str) -> Any:
-        """The step's rendered input: remembered, or rendered again as it was."""
-        return self._input_of(resident, resident.instance, path)
-
-    def _input_of(self, resident: Resident, instance: Instance, path: str) -> Any:
-        inputs = resident.inputs
-        if path not in inputs:
-            inputs[path] = render_input(instance, resident.plan, path)
-        return inputs[path]
-
-    def row(self, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
-        """The body of an outbox record, built again where memory no longer holds it."""
-        known = resident.outbox.get(row_id)
-        if known is not None and known.row is not None:
-            return known.row
-        if entry.kind == "instance":
-            return instance_row(resident.instance, resident.log, resident.log_parts)
-        if entry.kind == "memory":
-            return memory_row(resident.instance)
-        if entry.kind == "share":
-            return share_row(resident.instance, resident.log, resident.log_parts)
-        if entry.kind == "events":
-            return events_row(resident.instance, entry.part, resident.log[: entry.count])
-        if isinstance(entry.told, AuditRecord):
-            return audit_row(resident.instance, entry.told)
-        if isinstance(entry.told, CallsRecord):
-            return calls_row(resident.instance, entry.part, entry.told)
-        assert entry.record is not None
-        return self.attempt_row(resident, resident.instance, entry.record)
-
-    def attempt_row(self, resident: Resident, instance: Instance, record: AttemptRecord) -> bytes:
-        """The row of an attempt, from an instance that holds its step."""
-        output = instance.steps[record.path].result if record.outcome == "succeeded" else None
-        return step_row(resident.instance, record, self._input_of(resident, instance, record.path), output)
 
     def confirm(self, resident: Resident, row_id: str) -> None:
         """A record stands in history: it leaves the outbox with the next write."""
@@ -445,64 +338,6 @@ class Lane:
         """Let the document of an instance go that has ended, once history has its records and nobody else needs it."""
         if resident.finished and not resident.outbox and self.children.may_go(resident):
             self._history.finished(resident)
-
-    # Timers
-
-    def _lease(self, resident: Resident, path: str, ttl_ms: int) -> None:
-        expires_ms = self._clock.monotonic_ms() + ttl_ms
-        resident.leases[path] = expires_ms
-        heappush(self._expiries, (expires_ms, resident.id, path))
-        if self._nap is None or expires_ms < self._nap_until_ms:
-            self._arm(ttl_ms)
-
-    def _expire(self, instance_id: str, path: str, monotonic_ms: int) -> None:
-        resident = self.residents.get(instance_id)
-        expires_ms = None if resident is None else resident.leases.get(path)
-        if resident is None or expires_ms is None:
-            return
-        if expires_ms > monotonic_ms:
-            heappush(self._expiries, (expires_ms, instance_id, path))
-            return
-        token = resident.instance.steps[path].token
-        self.happen(resident, LeaseExpired(self._clock.now_ms(), path, token, self._random.random()))
-
-    def happen(self, resident: Resident, event: AnyEvent) -> Refused | None:
-        """Apply what no caller waits for. An instance on which that fails is set aside, and the lane goes on."""
-        try:
-            return self.apply(resident, event)
-        except Exception as error:
-            log.exception("lane.poison_instance", lane=self.name, instance_id=resident.id)
-            self._keeper.set_aside(self, resident, f"{type(event).__name__} could not be applied: {error!r}")
-            return None
-
-    def _wake_at(self, resident: Resident, wake_at_ms: int) -> None:
-        if wake_at_ms and wake_at_ms != resident.wake_at_ms:
-            if len(self._wakes) > _STALE_TIMERS + 2 * len(self.residents):
-                self._wakes = [(other.wake_at_ms, other.id) for other in self.residents.values() if other.wake_at_ms]
-                heapify(self._wakes)
-            heappush(self._wakes, (wake_at_ms, resident.id))
-            self._arm(wake_at_ms - self._clock.now_ms())
-        resident.wake_at_ms = wake_at_ms
-
-    def _arm(self, in_ms: int) -> None:
-        """Make sure that the timers are looked at in `in_ms` milliseconds at the latest."""
-        in_ms = min(max(in_ms, 0), _LONGEST_NAP_MS)
-        until_ms = self._clock.monotonic_ms() + in_ms
-        if self._nap is not None:
-            if self._nap_until_ms <= until_ms:
-                return
-            self._nap.cancel()
-        self._nap_until_ms = until_ms
-        self._nap = asyncio.get_running_loop().call_later(in_ms / 1_000, self._wake)
-
-    def _wake(self) -> None:
-        self._nap = None
-        self.fire_due()
-        if self._nap is None and (self._wakes or self._expiries):
-            now_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()
-            next_ms = [self._wakes[0][0] - now_ms] if self._wakes else []
-            next_ms += [self._expiries[0][0] - monotonic_ms] if self._expiries else []
-            self._arm(min(next_ms))
 
 
 def settle_all(answers: list[Answer], outcome: Any) -> None:

@@ -20,13 +20,13 @@ from ..peers import (
     SteerAt,
 )
 from ..problems import problem_of
-from .claims import Claims
-from .explain import Explain
-from .migrating import Migrating
-from .reads import Reads
-from .reports import Reports
-from .starts import Starts
-from .steering import Steering
+from .claiming.claims import Claims
+from .claiming.reports import Reports
+from .looking.explain import Explain
+from .looking.reads import Reads
+from .starting.starts import Starts
+from .steering.steering import Steering
+from .versioning.migrating import Migrating
 
 
 class PeerService:

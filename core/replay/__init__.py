@@ -25,7 +25,7 @@ What lies ahead may differ: timers to come, deadlines, retries left, compensatio
 labels, messages of errors (they name lines of the YAML). So an instance whose past is the same can go on under the
 other version from the state that `Replayed.instance` holds, and history tells one story.
 
-Pure: no clock, no chance, no I/O. What reads the store is `core.operations.recordings`.
+Pure: no clock, no chance, no I/O. What reads the store is `core.operations.looking.recordings`.
 """
 
 from .recording import Recording, Wanted, children_of, decoded, missing_outputs, restore

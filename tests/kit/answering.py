@@ -13,7 +13,8 @@ from leasehold.core.app.serve import address_of, answering, listen
 from leasehold.core.app.web.surface import Surface
 from leasehold.core.es import connect
 from leasehold.core.metrics import Metrics
-from leasehold.core.replica import Replica, open_replica
+from leasehold.core.opening import open_replica
+from leasehold.core.replica import Replica
 from leasehold.core.settings import LaneSettings, LimitSettings, ServerSettings, Settings, StoreSettings
 from leasehold.ilm import CURRENT
 

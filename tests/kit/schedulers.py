@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from leasehold.claim.wire import ClaimedStep, CompleteBody, ErrorInfo, FailBody, StartAnswer, StartBody
 from leasehold.core.metrics import Metrics
+from leasehold.core.opening import replica_on
 from leasehold.core.peers import NoPeers, Peers
 from leasehold.core.principal import Principal
-from leasehold.core.replica import Replica, replica_on
+from leasehold.core.replica import Replica
 from leasehold.core.settings import LaneSettings, Settings
 from leasehold.ilm import IndexNames
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from leasehold.claim.wire import CompleteBody, StartBody, StartItem
-from leasehold.claim.wire_versions import ActivateBody, CanaryBody, CanaryRollback, VersionsView
+from leasehold.claim.wire.versions import ActivateBody, CanaryBody, CanaryRollback, VersionsView
 from leasehold.core.errors import InvalidRequest, VersionConflict
 from leasehold.core.metrics import Metrics
 from leasehold.core.principal import Principal

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from leasehold.core.errors import QuotaExceeded
 from leasehold.core.lanes.codec import OutboxEntry
-from leasehold.core.lanes.lane import Lane
 from leasehold.core.lanes.memory.resident import Resident
+from leasehold.core.lanes.records import Records
 from leasehold.core.settings import HistorySettings
 
 from tests.kit.model_store import ModelElasticsearch
@@ -179,14 +179,14 @@ def test_a_record_that_cannot_be_made_stays_in_its_outbox_and_holds_up_no_other(
             await s.define(ONE_STEP)
             broken = (await s.start("one")).instance_id
             fine = (await s.start("one")).instance_id
-            made = Lane.row
+            made = Records.row
 
-            def row(lane: Lane, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
+            def row(records: Records, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
                 if row_id == f"{broken}:only:1":
                     raise ZeroDivisionError
-                return made(lane, resident, row_id, entry)
+                return made(records, resident, row_id, entry)
 
-            monkeypatch.setattr(Lane, "row", row)
+            monkeypatch.setattr(Records, "row", row)
             await s.run_all(2)
             await asyncio.sleep(3)
             assert rows(cluster, STEPS) == [f"{fine}:only:1"]

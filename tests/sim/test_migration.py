@@ -1,4 +1,4 @@
-"""Live instances go on under another version where their past would be the same (`operations.migrations`)."""
+"""Live instances go on under another version where their past would be the same (`operations.versioning`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from leasehold.claim.wire import CompleteBody
-from leasehold.claim.wire_versions import MigrateBody, MigrationResult, MigrationResults
+from leasehold.claim.wire.versions import MigrateBody, MigrationResult, MigrationResults
 from leasehold.core.errors import InvalidRequest, NotFound
 from leasehold.core.principal import Principal
 

@@ -1,4 +1,4 @@
-"""Recordings of what the real replica stored, and their replays (`core.operations.recordings`)."""
+"""Recordings of what the real replica stored, and their replays (`core.operations.looking.recordings`)."""
 
 from __future__ import annotations
 

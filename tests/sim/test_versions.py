@@ -1,4 +1,4 @@
-"""Which version is active: activations, rollbacks and lost races (`catalog.activations`, `operations.versions`)."""
+"""Which version is active: activations, rollbacks and lost races (`catalog.activations`, `operations.versioning`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from leasehold.claim.wire_versions import ActivateBody, CanaryBody, RollbackBody, VersionsView
+from leasehold.claim.wire.versions import ActivateBody, CanaryBody, RollbackBody, VersionsView
 from leasehold.core.catalog.documents import HeadDocument
 from leasehold.core.errors import InvalidRequest, NotFound, VersionConflict
 from leasehold.core.es.lines import create_line

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ....claim.wire_versions import (
+from ....claim.wire.versions import (
     ActivateBody,
     ActivationView,
     CanaryBody,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ....claim.wire import Reason, RetryResults
-from ...operations.dead_letters import Filter
+from ...operations.steering.dead_letters import Filter
 from ...orders import Retry
 from ...principal import Principal
 from .parameters import DURATION_PATTERN, Duration, duration_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....claim.wire_versions import ActivateBody, CanaryBody, MigrateBody, RollbackBody
+from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, RollbackBody
 from ...principal import Principal
 from .on_definitions import DefinitionParameters
 from .surface import Reply, Surface

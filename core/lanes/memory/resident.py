@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ....claim.wire import Usage
 from ....definitions.plan import Plan
+from ...machine import render_input
 from ...machine.state import FINAL_INSTANCE, Instance
 from ...ports import Version
 from .. import codec
@@ -161,6 +162,13 @@ class Resident:
         if self.progress is None:
             self.progress = {}
         self.progress[path] = (percent, message)
+
+    def input_of(self, instance: Instance, path: str) -> Any:
+        """The step's rendered input: remembered, or rendered again as it was in this state of the instance."""
+        inputs = self.inputs
+        if path not in inputs:
+            inputs[path] = render_input(instance, self.plan, path)
+        return inputs[path]
 
     def lease_ended(self, path: str) -> None:
         """Nobody holds the step any more."""

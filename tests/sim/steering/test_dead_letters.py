@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from leasehold.claim.wire import StartBody
 from leasehold.core.errors import InvalidRequest
-from leasehold.core.operations.dead_letters import Filter
+from leasehold.core.operations.steering.dead_letters import Filter
 from leasehold.core.orders import Retry
 from leasehold.core.principal import Principal
 

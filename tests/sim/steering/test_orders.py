@@ -1,4 +1,4 @@
-"""Signals, pauses, skips and decisions on the real replica (`core.operations.steering`)."""
+"""Signals, pauses, skips and decisions on the real replica (`core.operations.steering.steering`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from leasehold.claim.wire import HeartbeatBody
 from leasehold.core.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, QuotaExceeded
-from leasehold.core.operations.ordering import SIGNAL_MAX_BYTES
+from leasehold.core.operations.steering.ordering import SIGNAL_MAX_BYTES
 from leasehold.core.orders import Cancel, Decide, Pause, Resume, Retry, Signal, Skip, Terminate
 from leasehold.core.principal import Principal
 

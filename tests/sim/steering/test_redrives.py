@@ -1,4 +1,4 @@
-"""Instances that have ended are brought back under their own id (`core.operations.redrives`)."""
+"""Instances that have ended are brought back under their own id (`core.operations.steering.redrives`)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who asked for work lately (`core.operations.executors`)."""
+"""Who asked for work lately (`core.operations.claiming.executors`)."""
 
 from __future__ import annotations
 
-from leasehold.core.operations.executors import SEEN_FOR_MS, Executors
+from leasehold.core.operations.claiming.executors import SEEN_FOR_MS, Executors
 
 
 class Clock:

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ...claim.wire import StartBody
-from ...definitions.plan import Plan
-from ...definitions.templates import Template, TemplateError
-from ..errors import InvalidRequest
-from ..lanes.groups.slots import GroupName
-from ..lanes.remembering import MemoryName
+from ....claim.wire import StartBody
+from ....definitions.plan import Plan
+from ....definitions.templates import Template, TemplateError
+from ...errors import InvalidRequest
+from ...lanes.groups.slots import GroupName
+from ...lanes.remembering import MemoryName
 
 _canonical = msgspec.json.Encoder(order="sorted")
 

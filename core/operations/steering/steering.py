@@ -6,22 +6,22 @@ audit trail goes with the same write. An order that had been carried out before 
 
 from __future__ import annotations
 
-from ...claim.wire import InstanceView
-from ..engine import Engine
-from ..errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner, QuotaExceeded
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..lanes.tickets import Ticket
-from ..machine import instance_view
-from ..machine.events import Refused
-from ..machine.state import Instance, InstanceStatus
-from ..orders import AnyOrder, Cancel, Decide, Retry, Skip, Terminate
-from ..peers import Peers, SteerAt
-from ..principal import Principal
+from ....claim.wire import InstanceView
+from ...engine import Engine
+from ...errors import Conflict, Forbidden, LeaseholdError, NotFound, NotOwner, QuotaExceeded
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...lanes.tickets import Ticket
+from ...machine import instance_view
+from ...machine.events import Refused
+from ...machine.state import Instance, InstanceStatus
+from ...orders import AnyOrder, Cancel, Decide, Retry, Skip, Terminate
+from ...peers import Peers, SteerAt
+from ...principal import Principal
+from ..looking.reads import Reads
+from ..looking.shares import share_with
 from .ordering import audit_record, event_of
-from .reads import Reads
 from .redrives import Redrives
-from .shares import share_with
 
 # The final status that makes an order true already, so that it may be repeated.
 _FULFILLED = {Cancel: InstanceStatus.CANCELLED, Terminate: InstanceStatus.TERMINATED}
@@ -87,7 +87,7 @@ class Steering:
                 return
             raise refusal(before, refused)
         if resident.instance is not before:
-            lane.audit(resident, audit_record(principal, order, event))
+            lane.records.audit(resident, audit_record(principal, order, event))
             resident.side_writes += side
 
     async def _ended(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:

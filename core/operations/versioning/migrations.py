@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from ...claim.wire_versions import MigrateBody, MigrationResult, MigrationResults
-from ..engine import Engine
-from ..errors import InvalidRequest, NotOwner
-from ..es.running_instances import running_instances_body
-from ..peers import MigrateAt, Peers
-from ..principal import EVERY_TENANT, Principal
+from ....claim.wire.versions import MigrateBody, MigrationResult, MigrationResults
+from ...engine import Engine
+from ...errors import InvalidRequest, NotOwner
+from ...es.running_instances import running_instances_body
+from ...peers import MigrateAt, Peers
+from ...principal import EVERY_TENANT, Principal
+from ..looking.reads import Reads
 from .migrating import Migrating
-from .reads import Reads
 
 # What one request to an owner asks for: its replays must be done before the asking replica gives up.
 _IDS_A_REQUEST = 100

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from ...claim.wire import Violation
-from ...definitions import InputsError
-from ...definitions.plan import ApprovalPolicy
-from ..errors import InvalidRequest, PayloadTooLarge, QuotaExceeded
-from ..history_records import AuditRecord
-from ..lanes import codec
-from ..lanes.memory.resident import Resident
-from ..machine.events import (
+from ....claim.wire import Violation
+from ....definitions import InputsError
+from ....definitions.plan import ApprovalPolicy
+from ...errors import InvalidRequest, PayloadTooLarge, QuotaExceeded
+from ...history_records import AuditRecord
+from ...lanes import codec
+from ...lanes.memory.resident import Resident
+from ...machine.events import (
     AnyEvent,
     CancelRequested,
     Decided,
@@ -23,10 +23,10 @@ from ..machine.events import (
     SkipRequested,
     TerminateRequested,
 )
-from ..machine.state import Instance, StepStatus, plain
-from ..orders import AnyOrder, Cancel, Decide, Pause, Resume, Retry, Signal, Skip, Terminate
-from ..principal import Principal
-from ..violations import wire_violations
+from ...machine.state import Instance, StepStatus, plain
+from ...orders import AnyOrder, Cancel, Decide, Pause, Resume, Retry, Signal, Skip, Terminate
+from ...principal import Principal
+from ...violations import wire_violations
 
 SIGNAL_MAX_BYTES = 65_536
 """One signal's payload."""

@@ -6,7 +6,7 @@ wished for.
 
 from __future__ import annotations
 
-from ...claim.wire_versions import (
+from ....claim.wire.versions import (
     ActivateBody,
     ActivationView,
     CanaryBody,
@@ -16,12 +16,12 @@ from ...claim.wire_versions import (
     VersionsView,
     VersionView,
 )
-from ..catalog import Catalog, activations
-from ..catalog.documents import Activation, Canary, CanaryLimit, HeadDocument, VersionDocument, is_name
-from ..catalog.heads import Change
-from ..engine import Engine
-from ..errors import InvalidRequest, NotFound, VersionConflict
-from ..principal import Principal
+from ...catalog import Catalog, activations
+from ...catalog.documents import Activation, Canary, CanaryLimit, HeadDocument, VersionDocument, is_name
+from ...catalog.heads import Change
+from ...engine import Engine
+from ...errors import InvalidRequest, NotFound, VersionConflict
+from ...principal import Principal
 
 _LISTED = 100
 

@@ -7,22 +7,22 @@ import asyncio
 import msgspec
 from msgspec import Raw
 
-from ...claim.wire import ReplayDifference
-from ...claim.wire_versions import MigrationResult
-from ...definitions.plan import Foreach, Plan
-from ..engine import Engine
-from ..history_records import AuditRecord
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..lanes.tickets import Ticket
-from ..machine.events import Migrated
-from ..machine.migration import carried_over
-from ..machine.state import Instance, InstanceStatus
-from ..peers import MigrateAt
-from ..principal import Principal
-from ..replay import Replayed, compare
-from .reads import Final, Reads
-from .recordings import Recordings
+from ....claim.wire import ReplayDifference
+from ....claim.wire.versions import MigrationResult
+from ....definitions.plan import Foreach, Plan
+from ...engine import Engine
+from ...history_records import AuditRecord
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...lanes.tickets import Ticket
+from ...machine.events import Migrated
+from ...machine.migration import carried_over
+from ...machine.state import Instance, InstanceStatus
+from ...peers import MigrateAt
+from ...principal import Principal
+from ...replay import Replayed, compare
+from ..looking.reads import Final, Reads
+from ..looking.recordings import Recordings
 
 # Something may happen to an instance while history is read.
 _READINGS = 10
@@ -104,7 +104,7 @@ class Migrating:
         event = Migrated(now_ms, request.to_version, principal.name)
         lane.exchange(resident, carried_over(resident.instance, replayed.instance), plan, event)
         details = {"from": request.from_version, "to": request.to_version}
-        lane.audit(resident, AuditRecord("migrate", principal.name, now_ms, principal.roles, details=details))
+        lane.records.audit(resident, AuditRecord("migrate", principal.name, now_ms, principal.roles, details=details))
         return MigrationResult(resident.id, "migrated"), resident
 
 

@@ -8,18 +8,18 @@ from collections.abc import Coroutine
 
 import structlog
 
-from ...claim.wire import ClaimedStep, StepReport
-from ..engine import Engine
-from ..errors import LeaseholdError
-from ..ids import parse_step_id, step_id
-from ..lanes.memory.ready_queue import ReadyStep, Waiter
-from ..lanes.memory.resident import Resident
-from ..lanes.tickets import Ticket
-from ..machine import plain, with_values
-from ..machine.events import Released
-from ..machine.state import StepStatus
-from ..peers import ClaimAt, LeaveAt, Peers, ReportAt
-from ..principal import EVERY_TENANT, Principal
+from ....claim.wire import ClaimedStep, StepReport
+from ...engine import Engine
+from ...errors import LeaseholdError
+from ...ids import parse_step_id, step_id
+from ...lanes.memory.ready_queue import ReadyStep, Waiter
+from ...lanes.memory.resident import Resident
+from ...lanes.tickets import Ticket
+from ...machine import plain, with_values
+from ...machine.events import Released
+from ...machine.state import StepStatus
+from ...peers import ClaimAt, LeaveAt, Peers, ReportAt
+from ...principal import EVERY_TENANT, Principal
 from .executors import Executors
 
 log = structlog.get_logger(__name__)
@@ -306,7 +306,7 @@ class Claims:
             lease_ttl_ms=ttl_ms,
             tenant=instance.tenant,
             space=instance.space,
-            payload=plain(resident.lane.input_of(resident, path)),
+            payload=plain(resident.input_of(resident.instance, path)),
             with_=with_values(instance, resident.plan, path),
             permissions=list(planned.permissions),
             labels=instance.labels,

@@ -7,52 +7,40 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from ...claim.wire import StartAnswer, StartBody, StartItem, StartResult
-from ...definitions import InputsError
-from ..catalog import Compiled, Offer
-from ..engine import Engine
-from ..errors import (
+from ....claim.wire import StartAnswer, StartBody, StartItem, StartResult
+from ....definitions import InputsError
+from ...catalog import Compiled, Offer
+from ...engine import Engine
+from ...errors import (
     Conflict,
     InvalidRequest,
     LeaseholdError,
     NotOwner,
-    OutcomeUnknown,
     PayloadTooLarge,
     QuotaExceeded,
     Unavailable,
 )
-from ..es.lines import create_line, index_line
-from ..ids import lane_of, new_instance_id, new_instance_ids
-from ..lanes import codec
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..lanes.remembering import Recalled, give
-from ..lanes.tickets import Ticket
-from ..machine import new_instance
-from ..machine.events import Started
-from ..peers import Peers, StartAt, StartManyAt
-from ..ports import Version
-from ..principal import Principal
-from ..problems import problem_of
-from ..violations import wire_violations
-from .reads import Reads
+from ...ids import lane_of, new_instance_id, new_instance_ids
+from ...lanes import codec
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...lanes.remembering import Recalled, give
+from ...lanes.tickets import Ticket
+from ...machine import new_instance
+from ...machine.events import Started
+from ...peers import Peers, StartAt, StartManyAt
+from ...ports import Version
+from ...principal import Principal
+from ...problems import problem_of
+from ...violations import wire_violations
+from ..looking.reads import Reads
+from .key_documents import KeyDocument, KeyDocuments
 from .start_keys import StartKey, StartTexts, start_texts
 
 # So many starts of one request that take requests of their own are under way at once.
 _SIDE_BY_SIDE = 64
-
-
-class KeyDocument(Struct, frozen=True, kw_only=True):
-    """An idempotency key stands for the instance that its first request started; `fingerprint` is of that request."""
-
-    kind: str = "start"
-    tenant: str
-    instance_id: str
-    fingerprint: str
-    created_at_ms: int
 
 
 class Asked(Struct, frozen=True):
@@ -79,6 +67,7 @@ class Starts:
         self._engine = engine
         self._reads = reads
         self._peers = peers
+        self._keys = KeyDocuments(engine.store, engine.names.keys)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, key: str | None, traceparent: str | None
@@ -295,10 +284,10 @@ class Starts:
             lane = await self._lane_for(asked)
         except NotOwner as elsewhere:
             # A repeat belongs to the owner of its instance's lane, which may be this replica or any other.
-            found = await self._engine.store.get(self._engine.names.keys, key.id)
+            found = await self._keys.find(key.id)
             if found is None:
                 raise
-            return await self._repeated(asked, key, _key_document(found.source), found.version, None, elsewhere)
+            return await self._repeated(asked, key, *found, None, elsewhere)
         if group is not None:
             lane.groups.hold(group.id)
         try:
@@ -308,7 +297,7 @@ class Starts:
                 fingerprint=key.fingerprint,
                 created_at_ms=self._engine.clock.now_ms(),
             )
-            holder, version = await self._hold_key(key.id, document)
+            holder, version = await self._keys.hold(key.id, document)
             if holder.instance_id != document.instance_id:
                 return await self._repeated(asked, key, holder, version, lane, None)
             recalled = await self._recall(asked)
@@ -351,7 +340,7 @@ class Starts:
             raise elsewhere
         elif lane_of(instance_id) != lane.name:
             # Its group has moved since: nobody was told of the id, for its instance never came to be.
-            instance_id = await self._rename(key.id, holder, version, self._new_id(lane))
+            instance_id = await self._keys.rename(key.id, holder, version, self._new_id(lane))
         recalled = await self._recall(asked)
         if instance_id in lane.residents:
             # Another repeat came first.
@@ -359,31 +348,6 @@ class Starts:
             assert found is not None
             return found, False
         return await self._begin_and_answer(lane, instance_id, asked, recalled), True
-
-    async def _hold_key(self, id: str, document: KeyDocument) -> tuple[KeyDocument, Version | None]:
-        """Write the key, or read who wrote it first, and in which version it stands."""
-        store, index = self._engine.store, self._engine.names.keys
-        try:
-            (item,) = await store.bulk([create_line(id), msgspec.json.encode(document)], index=index)
-            if item.status == 201:
-                return document, item.version
-        except OutcomeUnknown:
-            # It may have been written: the read tells, and a key of one's own is as good as a new one.
-            pass
-        found = await store.get(index, id)
-        if found is None:
-            raise Unavailable("the idempotency key could not be stored")
-        return _key_document(found.source), found.version
-
-    async def _rename(self, id: str, holder: KeyDocument, version: Version | None, instance_id: str) -> str:
-        """Let the key stand for another instance id. Raises: Unavailable when others do so too; StoreError."""
-        assert version is not None
-        renamed = msgspec.structs.replace(holder, instance_id=instance_id)
-        line = index_line(id, version.seq_no, version.primary_term)
-        (item,) = await self._engine.store.bulk([line, msgspec.json.encode(renamed)], index=self._engine.names.keys)
-        if item.status != 200:
-            raise Unavailable("the idempotency key is being changed by others; ask again")
-        return instance_id
 
     async def _existing(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         lane = self._engine.lane_of(instance_id)
@@ -399,10 +363,6 @@ class Starts:
     async def _stored(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         view = await self._reads.find(principal, instance_id)
         return None if view is None else StartAnswer(view.instance_id, view.version, view.status)
-
-
-def _key_document(source: bytes) -> KeyDocument:
-    return msgspec.json.decode(source, type=KeyDocument)
 
 
 def _answer_of(resident: Resident) -> StartAnswer:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ...claim.wire import InstanceView
-from ...definitions.plan import Foreach, Plan
-from ..engine import Engine
-from ..lanes import codec
-from ..lanes.memory.loading import with_sides
-from ..machine.children import CHILD_ITEMS
-from ..machine.state import FINAL_INSTANCE, Instance
-from ..machine.views import in_order, step_view
+from ....claim.wire import InstanceView
+from ....definitions.plan import Foreach, Plan
+from ...engine import Engine
+from ...lanes import codec
+from ...lanes.memory.loading import with_sides
+from ...machine.children import CHILD_ITEMS
+from ...machine.state import FINAL_INSTANCE, Instance
+from ...machine.views import in_order, step_view
 
 # So many children of a depth are shown, with up to 16 items each, and so many foreach steps within each other.
 _SHARES_MAX = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from ..ports import Clock
+from ...ports import Clock
 
 SEEN_FOR_MS = 60_000
 _WORKERS_MAX = 100

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from .wire import Labels, ReplayDifference, ShortText
+from .recordings import ReplayDifference
+from .values import Labels, ShortText
 
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Percent = Annotated[float, Meta(gt=0, le=100)]

@@ -12,19 +12,19 @@ from typing import Any
 
 import msgspec
 
-from ...definitions import InputsError
-from ...definitions.plan import Plan
-from ..engine import Engine
-from ..errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
-from ..lanes import codec
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
-from ..orders import AnyOrder, Retry
-from ..principal import Principal
-from ..violations import wire_violations
+from ....definitions import InputsError
+from ....definitions.plan import Plan
+from ...engine import Engine
+from ...errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
+from ...lanes import codec
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
+from ...orders import AnyOrder, Retry
+from ...principal import Principal
+from ...violations import wire_violations
+from ..looking.reads import Final, Reads
 from .ordering import audit_record, event_of
-from .reads import Final, Reads
 
 _GONE_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
@@ -97,7 +97,7 @@ class Redrives:
         except BaseException:
             lane.leave_alone(resident)
             raise
-        lane.audit(resident, audit_record(principal, order, event))
+        lane.records.audit(resident, audit_record(principal, order, event))
         used = set(codec.side_refs(resident.instance))
         resident.side_writes += (*(one for one in sides if one[0] in used), *side)
         return resident

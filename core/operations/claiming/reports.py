@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...claim.wire import (
+from ....claim.wire import (
     Acknowledged,
     Call,
     CompleteBody,
@@ -15,19 +15,19 @@ from ...claim.wire import (
     StepReport,
     StepReportResult,
 )
-from ..engine import Engine
-from ..errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, NotOwner, PayloadTooLarge, Unavailable
-from ..ids import LeaseName, parse_step_id
-from ..lanes import codec
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..lanes.tickets import Ticket
-from ..machine.events import AnyEvent, Completed, Failed, Heartbeat, Refused, Released
-from ..machine.state import Instance, StepState, StepStatus
-from ..peers import Peers, Relayed, ReportAt
-from ..principal import Principal
-from ..problems import problem_of
-from .reads import Reads
+from ...engine import Engine
+from ...errors import InvalidRequest, LeaseholdError, LeaseLost, NotFound, NotOwner, PayloadTooLarge, Unavailable
+from ...ids import LeaseName, parse_step_id
+from ...lanes import codec
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...lanes.tickets import Ticket
+from ...machine.events import AnyEvent, Completed, Failed, Heartbeat, Refused, Released
+from ...machine.state import Instance, StepState, StepStatus
+from ...peers import Peers, Relayed, ReportAt
+from ...principal import Principal
+from ...problems import problem_of
+from ..looking.reads import Reads
 
 _ERROR_CHARACTERS = 8_192
 
@@ -172,7 +172,7 @@ class Reports:
             return
         if not lane.trusted:
             raise Unavailable(f"lane {lane.name} may have another owner by now")
-        answer = HeartbeatAnswer(lane.renew(resident, name.path))
+        answer = HeartbeatAnswer(lane.timers.renew(resident, name.path))
         if body.progress is not None or body.message is not None:
             resident.report_progress(name.path, body.progress, body.message)
         if body.checkpoint is None and body.usage is None and not body.calls:

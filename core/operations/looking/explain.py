@@ -6,20 +6,20 @@ import asyncio
 
 from msgspec.structs import replace
 
-from ...claim.wire import Explanation
-from ...definitions.plan import Plan
-from ..engine import Engine
-from ..errors import LeaseholdError, NotFound, NotOwner, StoreError
-from ..es.ready_before import ready_before_body
-from ..explaining import Facts, Holding, LaneFacts, Placing, explain
-from ..explaining.facts import GroupFacts
-from ..ids import lane_of
-from ..lanes.lane import Lane
-from ..lanes.memory.resident import Resident
-from ..machine.state import Instance, StepStatus
-from ..peers import ExplainAt, Peers, Relayed, SeenAt
-from ..principal import EVERY_TENANT, Principal
-from .executors import Executors
+from ....claim.wire import Explanation
+from ....definitions.plan import Plan
+from ...engine import Engine
+from ...errors import LeaseholdError, NotFound, NotOwner, StoreError
+from ...es.ready_before import ready_before_body
+from ...explaining import Facts, Holding, LaneFacts, Placing, explain
+from ...explaining.facts import GroupFacts
+from ...ids import lane_of
+from ...lanes.lane import Lane
+from ...lanes.memory.resident import Resident
+from ...machine.state import Instance, StepStatus
+from ...peers import ExplainAt, Peers, Relayed, SeenAt
+from ...principal import EVERY_TENANT, Principal
+from ..claiming.executors import Executors
 from .reads import Reads
 
 _CHILDREN_MAX = 20

@@ -1,9 +1,4 @@
-"""History rows: what is written to `workflow-steps`, `workflow-instances` and `workflow-events`, and read back.
-
-Field names are API (docs/history.md; the mappings are `ilm.steps`, `ilm.instances` and `ilm.trail`). Times are ISO 8601
-in UTC. Input and output are JSON text in a field of their own name, so that any shape is searchable and none adds a
-field; where that text holds escaped line breaks, `*_lines` repeats it with real ones for the index to read.
-"""
+"""Rows as encoded JSON, from an instance and what has happened to it."""
 
 from __future__ import annotations
 
@@ -11,189 +6,34 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 from msgspec.structs import replace
 
-from ..claim.wire import Call, ErrorInfo, Usage
-from .history_records import AuditRecord, CallsRecord
-from .machine.events import AttemptRecord
-from .machine.state import Approval, Instance, InstanceStatus, SideValue, StepState, plain
-
-EventOutcome = Literal["success", "failure", "unknown"]
-
-
-class WorkflowFields(Struct, frozen=True, omit_defaults=True, gc=False):
-    """`id` is the instance's id, as in a claim; `name` and `version` are the definition's."""
-
-    id: str
-    name: str
-    version: int
-
-
-class StepFields(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One finished attempt. `capability` is the definition's `executor:`; `started_at` is when it was claimed."""
-
-    name: str
-    path: str
-    attempt: int
-    capability: str
-    outcome: str
-    finished_at: datetime
-    ready_at: datetime | None = None
-    started_at: datetime | None = None
-    duration_ms: int | None = None
-    queue_ms: int | None = None
-    input: str | None = None
-    output: str | None = None
-    input_lines: str | None = None
-    output_lines: str | None = None
-
-
-class EventFields(Struct, frozen=True, gc=False):
-    outcome: EventOutcome
-
+from ..history_records import AuditRecord, CallsRecord
+from ..machine.events import AttemptRecord
+from ..machine.state import Instance, InstanceStatus, SideValue, plain
+from .rows import (
+    ActionFields,
+    AuditRow,
+    CallsRow,
+    CallsStepFields,
+    EventFields,
+    EventOutcome,
+    EventsRow,
+    InstanceRow,
+    PathFields,
+    ShareRow,
+    StepFields,
+    StepRow,
+    TraceFields,
+    UserFields,
+    WorkflowFields,
+)
 
 _EVENTS = {outcome: EventFields(outcome) for outcome in get_args(EventOutcome)}
-
-
-class TraceFields(Struct, frozen=True, gc=False):
-    id: str
-
-
-class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-steps`. `worker` is the executor process that held the last lease of the attempt."""
-
-    timestamp: datetime = field(name="@timestamp")
-    workflow: WorkflowFields
-    step: StepFields
-    tenant: str
-    space: str
-    event: EventFields
-    worker: str | None = None
-    labels: list[str] = []
-    correlation_id: str | None = None
-    error: ErrorInfo | None = None
-    usage: Usage | None = None
-    trace: TraceFields | None = None
-    calls: tuple[Call, ...] = ()
-    stripped: bool = False
-
-
-class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-instances`. `definition_tenant`: whose definition ran, `*` for everybody's. `instance` is the
-    final `Instance`, `log` the part of its events not in `workflow-events`, where `log_parts` parts went before."""
-
-    timestamp: datetime = field(name="@timestamp")
-    workflow: WorkflowFields
-    status: InstanceStatus
-    created_at: datetime
-    finished_at: datetime
-    duration_ms: int
-    tenant: str
-    space: str
-    definition_tenant: str
-    event: EventFields
-    inputs: str | None = None
-    outputs: str | None = None
-    inputs_lines: str | None = None
-    outputs_lines: str | None = None
-    labels: list[str] = []
-    started_by: str = ""
-    correlation_id: str | None = None
-    parent_id: str | None = None
-    redrives: int = 0
-    error: ErrorInfo | None = None
-    usage: Usage | None = None
-    trace: TraceFields | None = None
-    instance: Raw
-    log_parts: int = 0
-    log: Raw | None = None
-    stripped: bool = False
-
-
-class EventsRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-events`: part `part` (from 1) of an instance's event log, oldest first."""
-
-    timestamp: datetime = field(name="@timestamp")
-    workflow: WorkflowFields
-    tenant: str
-    space: str
-    part: int
-    log: list[Raw]
-
-
-class ShareRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-events`: how a share of a foreach ended. `workflow.id` is the instance that it is a part of.
-
-    `instance` is its final `Instance`, `log` the part of its events that did not leave before.
-    """
-
-    timestamp: datetime = field(name="@timestamp")
-    workflow: WorkflowFields
-    tenant: str
-    space: str
-    parent_id: str
-    instance: Raw
-    log_parts: int = 0
-    log: list[Raw]
-    stripped: bool = False
-
-
-class CallsStepFields(Struct, frozen=True, gc=False):
-    path: str
-    attempt: int
-
-
-class CallsRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-events`: lot `part` (from 1) of the calls that heartbeats of an attempt brought."""
-
-    timestamp: datetime = field(name="@timestamp")
-    workflow: WorkflowFields
-    step: CallsStepFields
-    tenant: str
-    space: str
-    part: int
-    worker: str
-    token: int
-    calls: tuple[Call, ...] = ()
-    stripped: bool = False
-
-
-class ActionFields(Struct, frozen=True, omit_defaults=True, gc=False):
-    action: str
-    outcome: EventOutcome = "unknown"
-    reason: str | None = None
-
-
-class UserFields(Struct, frozen=True, omit_defaults=True, gc=False):
-    name: str
-    roles: tuple[str, ...] = ()
-
-
-class PathFields(Struct, frozen=True, gc=False):
-    path: str
-
-
-class AuditRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-audit`: somebody told an instance to do something, and it did."""
-
-    timestamp: datetime = field(name="@timestamp")
-    event: ActionFields
-    user: UserFields
-    workflow: WorkflowFields
-    step: PathFields | None = None
-    tenant: str
-    space: str
-    trace: TraceFields | None = None
-    details: Any = None
-    stripped: bool = False
-
-
-class _FinalInstance(Struct, gc=False):
-    instance: Instance
 
 
 def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any) -> bytes:
@@ -347,30 +187,6 @@ def share_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> bytes
     return _encode(row)
 
 
-def stripped_row(row: bytes) -> bytes:
-    """A row without what users' payloads put into it, marked `stripped`: for one that Elasticsearch refuses."""
-    fields: dict[str, Any] = msgspec.json.decode(row)
-    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log", "details"):
-        fields.pop(name, None)
-    if "step" in fields:
-        for name in ("input", "output", "input_lines", "output_lines"):
-            fields["step"].pop(name, None)
-    if "instance" in fields:
-        instance = msgspec.convert(fields["instance"], Instance)
-        fields["instance"] = msgspec.to_builtins(_without_payloads(instance))
-    if fields.get("error"):
-        fields["error"]["message"] = str(fields["error"].get("message", ""))[:_STRIPPED_MESSAGE_CHARACTERS]
-    return msgspec.json.encode({**fields, "stripped": True})
-
-
-def instance_of_row(row: bytes) -> Instance:
-    """The final state that an instance's row holds."""
-    return _final_decoder.decode(row).instance
-
-
-_STRIPPED_MESSAGE_CHARACTERS = 1_000
-
-
 def _side_value(value: Any) -> Any:
     if type(value) is SideValue:
         return value.value
@@ -380,7 +196,6 @@ def _side_value(value: Any) -> Any:
 _encoder = msgspec.json.Encoder(enc_hook=_side_value)
 _encode = _encoder.encode
 _result_ref = attrgetter("result_ref")
-_final_decoder = msgspec.json.Decoder(_FinalInstance)
 
 
 @lru_cache(maxsize=4_096)
@@ -436,14 +251,3 @@ def _without_references(instance: Instance) -> Instance:
     if instance.items is not None and instance.items.values_ref:
         instance = replace(instance, items=replace(instance.items, values_ref=None))
     return instance
-
-
-def _without_payloads(instance: Instance) -> Instance:
-    def bare(approval: Approval | None) -> Approval | None:
-        return None if approval is None else replace(approval, form=None, comment=None)
-
-    def bare_step(step: StepState) -> StepState:
-        return replace(step, result=None, checkpoint=None, error=None, approval=bare(step.approval), parts={})
-
-    steps = {path: bare_step(step) for path, step in instance.steps.items()}
-    return replace(instance, inputs={}, trigger={}, memory=None, outputs=None, error=None, steps=steps)

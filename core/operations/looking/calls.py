@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ...claim.wire import AttemptCalls, Call, CallsView
-from ..engine import Engine
-from ..errors import NotFound
-from ..es.recorded_calls import attempt_calls_body, call_lots_body
-from ..history_records import CallsRecord
-from ..ids import lane_of
-from ..lanes import codec
-from ..principal import Principal
+from ....claim.wire import AttemptCalls, Call, CallsView
+from ...engine import Engine
+from ...errors import NotFound
+from ...es.recorded_calls import attempt_calls_body, call_lots_body
+from ...history_records import CallsRecord
+from ...ids import lane_of
+from ...lanes import codec
+from ...principal import Principal
 from .reads import Reads
 
 _PAGE = 500

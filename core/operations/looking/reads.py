@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from ...claim.wire import InstanceView
-from ...definitions.plan import Plan
-from ..engine import Engine
-from ..errors import NotFound, StoreRejected
-from ..es.finished import finished_instance_body, finished_share_body
-from ..ids import lane_of
-from ..lanes import codec
-from ..lanes.memory.loading import with_sides
-from ..machine import instance_view
-from ..machine.state import Instance
-from ..principal import Principal
+from ....claim.wire import InstanceView
+from ....definitions.plan import Plan
+from ...engine import Engine
+from ...errors import NotFound, StoreRejected
+from ...es.finished import finished_instance_body, finished_share_body
+from ...ids import lane_of
+from ...lanes import codec
+from ...lanes.memory.loading import with_sides
+from ...machine import instance_view
+from ...machine.state import Instance
+from ...principal import Principal
 from .shares import with_open_shares
 
 

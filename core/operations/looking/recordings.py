@@ -15,21 +15,21 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from ...claim.wire import RecordingList, RecordingView, ReplayDifference, ReplayView
-from ...definitions import DefinitionError, Plan, TemplateError, load
-from ..engine import Engine
-from ..errors import InvalidRequest, NotFound, StoreRejected
-from ..es.ended_instances import ended_instances_body
-from ..es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
-from ..ids import lane_of
-from ..lanes import codec
-from ..lanes.memory.loading import with_sides
-from ..machine.children import items_left
-from ..machine.state import Instance, SideValue
-from ..ports import StoredDocument
-from ..principal import EVERY_TENANT, Principal
-from ..replay import Recording, Replayed, Wanted, children_of, compare, decoded, missing_outputs, replay, restore
-from ..violations import wire_violations
+from ....claim.wire import RecordingList, RecordingView, ReplayDifference, ReplayView
+from ....definitions import DefinitionError, Plan, TemplateError, load
+from ...engine import Engine
+from ...errors import InvalidRequest, NotFound, StoreRejected
+from ...es.ended_instances import ended_instances_body
+from ...es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
+from ...ids import lane_of
+from ...lanes import codec
+from ...lanes.memory.loading import with_sides
+from ...machine.children import items_left
+from ...machine.state import Instance, SideValue
+from ...ports import StoredDocument
+from ...principal import EVERY_TENANT, Principal
+from ...replay import Recording, Replayed, Wanted, children_of, compare, decoded, missing_outputs, replay, restore
+from ...violations import wire_violations
 from .reads import Final, Reads
 
 # What takes longer than some milliseconds leaves the event loop.

@@ -16,17 +16,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from ...claim.wire import ErrorInfo, FailedInstance, FailedList, RetryResult
-from ..engine import Engine
-from ..errors import InvalidRequest, LeaseholdError, StoreRejected
-from ..es.failed_instances import failed_instances_body, later_ends_body
-from ..ids import lane_of
-from ..lanes import codec
-from ..machine.state import Instance, InstanceStatus
-from ..orders import Retry
-from ..ports import StoredDocument
-from ..principal import EVERY_TENANT, Principal
-from ..problems import problem_of
+from ....claim.wire import ErrorInfo, FailedInstance, FailedList, RetryResult
+from ...engine import Engine
+from ...errors import InvalidRequest, LeaseholdError, StoreRejected
+from ...es.failed_instances import failed_instances_body, later_ends_body
+from ...ids import lane_of
+from ...lanes import codec
+from ...machine.state import Instance, InstanceStatus
+from ...orders import Retry
+from ...ports import StoredDocument
+from ...principal import EVERY_TENANT, Principal
+from ...problems import problem_of
 from .steering import Steering
 
 _PAGE = 200
