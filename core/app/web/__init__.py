@@ -2,8 +2,7 @@
 
 `routes.ROUTES` is the single source: `server` serves it and `openapi` describes it. A request goes through `router`
 (path to route), `authentication` (headers to principal), `parameters` (path, query and headers to one struct), `bodies`
-(bytes to one struct, read strictly) and an operation (`on_definitions`, `on_instances`, `on_steps`, `on_server`), which
-answers a `Reply`. Operations know no HTTP beyond status numbers.
+(bytes to one struct, read strictly) and one of the `operations`, which answers a `Reply`.
 
 Anything that can be wrong is raised as a `LeaseholdError` and becomes a problem document in one place. 400 means that
 the request does not have the form that the OpenAPI document gives; 422 that it has, and can't be done as it stands.

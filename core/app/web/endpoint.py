@@ -9,7 +9,7 @@ from msgspec import Struct
 from ...settings import LimitSettings
 from ..http1 import Request
 from .bodies import JSON_TYPES, YAML_TYPES, BodyReader, media_type, read_body
-from .on_definitions import source_of
+from .operations.on_definitions import source_of
 from .parameters import ParameterReader
 from .routes import Operation, Route, Size
 

@@ -39,7 +39,7 @@ from ....claim.wire import (
 )
 from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
-from . import on_definitions, on_failed, on_instances, on_replays, on_server, on_steps, on_versions
+from .operations import on_definitions, on_failed, on_instances, on_replays, on_server, on_steps, on_versions
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ....claim.wire import Reason, RetryResults
-from ...operations.steering.dead_letters import Filter
-from ...orders import Retry
-from ...principal import Principal
-from .parameters import DURATION_PATTERN, Duration, duration_ms
-from .surface import Reply, Surface
+from .....claim.wire import Reason, RetryResults
+from ....operations.steering.dead_letters import Filter
+from ....orders import Retry
+from ....principal import Principal
+from ..parameters import DURATION_PATTERN, Duration, duration_ms
+from ..surface import Reply, Surface
 
 RETRIED_MAX = 1_000
 """So many instances are brought back in one request."""

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ...principal import Principal
+from ....principal import Principal
+from ..surface import Reply, Surface
 from .on_definitions import Name
 from .on_instances import InstanceParameters
-from .surface import Reply, Surface
 
 RECORDINGS_MAX = 200
 _RECORDINGS = 50

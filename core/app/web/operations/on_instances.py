@@ -7,13 +7,13 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ....claim.wire import DecisionBody, ReasonBody, RetryBody, SignalBody, StartBody, StartItems, StartResults
-from ...errors import Forbidden, InvalidRequest
-from ...orders import AnyOrder, Pause, Resume, Retry, Signal, Skip
-from ...principal import EVERY_TENANT, Principal
-from ..authentication import TENANT_HEADER
+from .....claim.wire import DecisionBody, ReasonBody, RetryBody, SignalBody, StartBody, StartItems, StartResults
+from ....errors import Forbidden, InvalidRequest
+from ....orders import AnyOrder, Pause, Resume, Retry, Signal, Skip
+from ....principal import EVERY_TENANT, Principal
+from ...authentication import TENANT_HEADER
+from ..surface import Reply, Surface
 from .on_definitions import Name
-from .surface import Reply, Surface
 
 # W3C Trace Context, version 00 and what later versions keep of it. A malformed one is ignored, as that page asks.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII)

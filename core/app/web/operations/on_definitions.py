@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ...principal import Principal
-from ..problems import refuse
-from .bodies import JSON_TYPES, YAML_TYPES, check_depth, not_json
-from .parameters import NoParameters
-from .surface import YAML, Reply, Surface
+from ....principal import Principal
+from ...problems import refuse
+from ..bodies import JSON_TYPES, YAML_TYPES, check_depth, not_json
+from ..parameters import NoParameters
+from ..surface import YAML, Reply, Surface
 
 Name = Annotated[str, Meta(min_length=1, max_length=1024, description="The workflow's name.", examples=["hello"])]
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1, description="Default: the active version.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ....claim.wire import (
+from .....claim.wire import (
     ClaimedStep,
     ClaimedSteps,
     CompleteBody,
@@ -16,10 +16,10 @@ from ....claim.wire import (
     StepReports,
     Violation,
 )
-from ...errors import InvalidRequest, Unavailable
-from ...principal import Principal
-from .parameters import Duration, NoParameters, duration_ms
-from .surface import Reply, Surface
+from ....errors import InvalidRequest, Unavailable
+from ....principal import Principal
+from ..parameters import Duration, NoParameters, duration_ms
+from ..surface import Reply, Surface
 
 Capabilities = Annotated[
     str,

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ...errors import Unavailable
-from ...lanes.ownership.registry import LANES_AT_ONCE
-from ...operations.lanes import LaneView
-from ...principal import Principal
-from ...replica import ReplicaView
-from .parameters import NoParameters
-from .surface import JSON, Reply, Surface
+from ....errors import Unavailable
+from ....lanes.ownership.registry import LANES_AT_ONCE
+from ....operations.lanes import LaneView
+from ....principal import Principal
+from ....replica import ReplicaView
+from ..parameters import NoParameters
+from ..surface import JSON, Reply, Surface
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, RollbackBody
-from ...principal import Principal
+from .....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, RollbackBody
+from ....principal import Principal
+from ..surface import Reply, Surface
 from .on_definitions import DefinitionParameters
-from .surface import Reply, Surface
 
 
 async def get(surface: Surface, principal: Principal, parameters: DefinitionParameters, body: None) -> Reply:
