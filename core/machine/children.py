@@ -175,4 +175,4 @@ def _undo_input(instance: Instance, plan: Plan, path: str) -> Any:
     if step.input is None:
         return step.static_input
     context = Context(instance, plan, instance.steps, step, path + SUFFIX, instance.finished_at_ms)
-    return step.input.render(context)
+    return step.input.render(context.also(error=None))

@@ -22,8 +22,8 @@ START_NAMES = ("inputs", "trigger")
 _WHERE = {
     "item": "`item` is there inside a `foreach` only",
     "index": "`index` is there inside a `foreach` or a `while` only",
-    "error": "`error` is there only in `on_failure`, `on_cancel` and `compensate`; "
-    "`steps.<name>.error` says why a step failed",
+    "error": "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of `foreach` (inside, "
+    "its input is made when the item is done); `steps.<name>.error` says why a step failed",
     "memory": "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it",
 }
 

@@ -112,10 +112,17 @@ _GIVEN: dict[str, tuple[str, ...]] = {
 
 
 def given_names(step: StepTree, sight: Sight = "step") -> frozenset[str]:
-    """The names that a template sees because of where it stands: `item`, `index`, `error`."""
-    names = {"error"} if sight == "compensation" else set()
+    """The names that a template sees because of where it stands: `item`, `index`, `error`.
+
+    A compensation inside a foreach has its input made when its item is done: there is no error then.
+    """
+    names: set[str] = set()
     block: BlockTree | None = step.block
+    in_item = False
     while block is not None:
+        in_item = in_item or block.role == "item"
         names.update(_GIVEN.get(block.role, ()))
         block = block.owner.block if block.owner is not None else None
+    if sight == "compensation":
+        names.discard("error") if in_item else names.add("error")
     return frozenset(names)

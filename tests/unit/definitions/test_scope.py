@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from leasehold.definitions import DefinitionError, load
 
 from .builders import fault, faults, marked, one, with_steps
 
@@ -37,7 +38,7 @@ def last(keys: str, *, depends_on: str = "[left-side]", head: str = "") -> str:
         ("null", "there is no name `null`"),
         ("item", "`item` is there inside a `foreach` only"),
         ("index + 1", "`index` is there inside a `foreach` or a `while` only"),
-        ("error.type", "`error` is there only in `on_failure`, `on_cancel` and `compensate`; "
+        ("error.type", "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside; "
          "`steps.<name>.error` says why a step failed"),
         ("memory.x", "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it"),
         ("secrets.token", "`secrets` is not supported yet in templates"),
@@ -129,3 +130,18 @@ def test_more_templates_than_the_limit_are_refused_once() -> None:
         "steps[0].input[1000]",
         "more than 1000 strings with templates, the limit",
     )
+
+
+def test_a_compensation_inside_a_foreach_sees_no_error_since_its_input_is_made_when_the_item_is_done() -> None:
+    text = """
+name: x
+steps:
+  - name: each
+    foreach: [1]
+    steps: [{name: a, executor: e, compensate: {executor: e, input: "{{ error.type }}"}}]
+"""
+    with pytest.raises(DefinitionError) as refused:
+        load(text)
+    (violation,) = refused.value.violations
+    assert (violation.line, violation.message[:28]) == (6, "`error` is there only in `on")
+    load(text.replace("error.type", "error.type | default('')"))

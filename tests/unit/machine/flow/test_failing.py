@@ -271,7 +271,7 @@ steps:
   - name: each
     foreach: [1, 2]
     steps:
-      - {name: make, executor: act, compensate: {executor: act, input: "undo {{ item }} as {{ error.type }}"}}
+      - {name: make, executor: act, compensate: {executor: act, input: "undo {{ item }}{{ error.type | default('') }}"}}
       - {name: slow, executor: slow}
 """,
         executors={"act": lambda step: step.payload, "slow": Takes("1h", None)},
@@ -280,8 +280,8 @@ steps:
     run.until_done()
     assert run.status == "cancelled"
     assert [attempt.input for attempt in run.attempts() if "compensate" in attempt.path] == [
-        "undo 2 as cancelled",
-        "undo 1 as cancelled",
+        "undo 2",
+        "undo 1",
     ]
 
 
