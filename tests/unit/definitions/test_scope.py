@@ -38,8 +38,7 @@ def last(keys: str, *, depends_on: str = "[left-side]", head: str = "") -> str:
         ("null", "there is no name `null`"),
         ("item", "`item` is there inside a `foreach` only"),
         ("index + 1", "`index` is there inside a `foreach` or a `while` only"),
-        ("error.type", "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside; "
-         "`steps.<name>.error` says why a step failed"),
+        ("error.type", "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of `foreach`"),
         ("memory.x", "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it"),
         ("secrets.token", "`secrets` is not supported yet in templates"),
         ("vars.x | upper", "there is no variable `x`; `set` steps set none"),
