@@ -59,6 +59,8 @@ def share_parallel(flow: Foreach, count: int) -> int:
     All that it may where so many shares are under way at once; else few, so that shares take turns at ending.
     """
     shares = -(-count // CHILD_ITEMS)
+    if flow.max_parallel >= count:
+        return CHILD_ITEMS
     if shares == 1 or flow.max_parallel >= shares * _SHARE_PARALLEL_MAX:
         return min(CHILD_ITEMS, flow.max_parallel // shares)
     most = max(1, min(_SHARE_PARALLEL_MAX, flow.max_parallel // 2))
@@ -68,6 +70,8 @@ def share_parallel(flow: Foreach, count: int) -> int:
 
 def shares_at_once(flow: Foreach, count: int) -> int:
     """How many shares are under way: as many as keep to `max_parallel` items."""
+    if flow.max_parallel >= count:
+        return max(1, -(-count // CHILD_ITEMS))
     return max(1, flow.max_parallel // share_parallel(flow, count))
 
 

@@ -129,8 +129,8 @@ class Children:
 
     def end_orphan(self, child: Resident) -> None:
         """Nobody asks for this child: it ends, and leaves its records."""
-        log.warning("children.orphan", lane=self._lane.name, instance_id=child.id)
         if not child.finished:
+            log.warning("children.orphan", lane=self._lane.name, instance_id=child.id)
             now_ms = self._lane.parts.clock.now_ms()
             by = f"instance {child.instance.parent_id}"
             self._apply(child, TerminateRequested(now_ms, by, "no instance asks for this child any more"))
