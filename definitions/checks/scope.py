@@ -16,6 +16,7 @@ STEP_FACTS = ("result", "status", "error", "attempts", "started_at", "approval")
 FOREACH_FACTS = (*STEP_FACTS, "failures")
 INSTANCE_FACTS = ("id", "name", "version", "tenant", "space", "started_at")
 ERROR_FACTS = ("type", "message", "step")
+APPROVAL_FACTS = ("decision", "by", "comment", "form")
 START_NAMES = ("inputs", "trigger")
 """What is there before an instance is."""
 
@@ -24,6 +25,8 @@ _WHERE = {
     "index": "`index` is there inside a `foreach` or a `while` only",
     "error": "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of `foreach` (inside, "
     "its input is made when the item is done); `steps.<name>.error` says why a step failed",
+    "approval": "`approval` is there only in the `input` and `with` of a step with `requires_approval: true`; "
+    "`steps.<name>.approval` is there after it",
     "memory": "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it",
 }
 
@@ -77,6 +80,8 @@ class Scope:
             return _member(reference, "variable", self._set_names, "`set` steps set")
         if name == "error":
             return _member(reference, "fact of an error", ERROR_FACTS, "there are")
+        if name == "approval":
+            return _member(reference, "fact of an approval", APPROVAL_FACTS, "there are")
         return None
 
     def _of_step(self, reference: Reference, seen: tuple[Layer, ...]) -> Violation | None:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from .tree import BlockTree, Path, StepTree, Tree
 
-Sight = Literal["step", "while", "compensation"]
-"""What a template sees: what its step sees; for the condition of a while its body too; for a compensation its step."""
+Sight = Literal["step", "approved", "while", "compensation"]
+"""What a template sees: what its step sees; also its approval; for the condition of a while its body too; for a
+compensation its step."""
 
 _VALUES = {
     None: ("input", "with", "model"),
@@ -22,6 +23,8 @@ _VALUES = {
     "succeed": ("succeed",),
     "switch": ("switch",),
 }
+# Their values are made after the decision.
+_APPROVED = ("executor", "workflow")
 _EXPRESSIONS = {"foreach": "foreach", "while": "while"}
 
 
@@ -44,8 +47,9 @@ def places(step: StepTree) -> Iterator[Place]:
     if key is not None:
         value = stripped(raw[key])
         yield Place((*at, key), value, "while" if key == "while" else "step", expression=isinstance(value, str))
+    sight: Sight = "approved" if raw.get("requires_approval") is True and step.kind in _APPROVED else "step"
     for key in _VALUES.get(step.kind, ()):
-        yield from _values(raw, key, at, "step")
+        yield from _values(raw, key, at, sight)
     compensate = raw.get("compensate")
     if isinstance(compensate, dict):
         for key in ("input", "with"):
@@ -112,7 +116,7 @@ _GIVEN: dict[str, tuple[str, ...]] = {
 
 
 def given_names(step: StepTree, sight: Sight = "step") -> frozenset[str]:
-    """The names that a template sees because of where it stands: `item`, `index`, `error`.
+    """The names that a template sees because of where it stands: `item`, `index`, `error`, `approval`.
 
     A compensation inside a foreach has its input made when its item is done: there is no error then.
     """
@@ -123,6 +127,8 @@ def given_names(step: StepTree, sight: Sight = "step") -> frozenset[str]:
         in_item = in_item or block.role == "item"
         names.update(_GIVEN.get(block.role, ()))
         block = block.owner.block if block.owner is not None else None
+    if sight == "approved":
+        names.add("approval")
     if sight == "compensation":
         names.discard("error") if in_item else names.add("error")
     return frozenset(names)

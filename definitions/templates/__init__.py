@@ -17,6 +17,7 @@ exactly one expression keeps the expression's type, any other becomes text, in w
     signals   mapping: name -> the last payload
     item, index   inside a foreach (index from 0, in a while too: of the iteration)
     error     where a failure is seen to: {"type", "message", "step"}
+    approval  in the values of a step that was approved: {"decision", "by", "comment", "form"}
     memory    mapping: what the run before has remembered, where the definition has `memory`
 
 Timestamps are ISO 8601 texts in UTC with milliseconds, `2026-03-01T12:00:00.000Z`; they sort as texts, and the `date`

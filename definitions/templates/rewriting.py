@@ -22,8 +22,9 @@ EACH, COMPARE, CONCAT, SLICE = "each!", "compare!", "concat!", "slice!"
 
 CONTEXT_NAMES = ("inputs", "trigger", "steps", "instance", "now", "vars", "signals")
 """What the machine gives to every template."""
-PLACED_NAMES = ("item", "index", "error", "memory")
-"""What it gives to some: inside a foreach or while, where a failure is seen to, where the definition has a memory."""
+PLACED_NAMES = ("item", "index", "error", "approval", "memory")
+"""What it gives to some: inside a foreach or while, where a failure is seen to, to a step that was approved, where the
+definition has a memory."""
 LATER_NAMES = ("secrets",)
 """What later versions of the language will give."""
 

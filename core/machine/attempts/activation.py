@@ -71,6 +71,8 @@ def prepare(turn: Turn, path: str, **changes: Any) -> None:
         else:
             begin_flow(turn, path, step, **changes)
         return
+    if "approval" in changes:
+        turn.put(path, replace(turn.steps[path], approval=changes["approval"]))  # its templates see it
     seen = seen_by(turn, step)
     if seen is None:
         seen = turn.steps[path].seen  # a compensation's input comes from where the step was done

@@ -13,8 +13,8 @@ from typing import Any
 from ....claim.wire import ErrorInfo
 from ....definitions.plan import Plan, StepPlan
 from ....definitions.templates import TemplateError
-from ..state import Instance, StepState, plain
-from .visible import VisibleSteps, failed_step, loop_index, owner_path, scopes, time_text
+from ..state import Approval, Instance, StepState, plain
+from .visible import VisibleSteps, approval_facts, failed_step, loop_index, owner_path, scopes, time_text
 
 
 def render_input(instance: Instance, plan: Plan, path: str) -> Any:
@@ -74,13 +74,25 @@ class Context(Mapping[str, Any]):
         return made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([name for name in _PARTS if name not in _OF_LOOPS or self._has(name)])
+        return iter([name for name in _PARTS if name not in _OF_PLACES or self._has(name)])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def _has(self, name: str) -> bool:
+        if name == "approval":
+            return self._approved() is not None
         return (self._instance.items is not None) if name == "item" else loop_index(self._path) is not None
+
+    def _approved(self) -> Approval | None:
+        state = self._states.get(self._path)
+        return None if state is None else state.approval
+
+    def _approval(self) -> Any:
+        approval = self._approved()
+        if approval is None:
+            raise KeyError("approval")
+        return approval_facts(approval)
 
     def also(self, **parts: Any) -> Context:
         """The same, with parts that the instance does not hold yet."""
@@ -160,13 +172,14 @@ _PARTS: dict[str, Callable[[Context], Any]] = {
     "vars": Context._vars,
     "signals": Context._signals,
     "memory": Context._memory,
+    "approval": Context._approval,
     "item": Context._item,
     "index": Context._index,
     "error": Context._error,
 }
 
 
-_OF_LOOPS = ("item", "index")
+_OF_PLACES = ("item", "index", "approval")
 
 
 def template_error(failure: TemplateError) -> ErrorInfo:

@@ -116,13 +116,14 @@ def step_facts(plan: Plan, states: Mapping[str, StepState], path: str) -> dict[s
         "started_at": time_text(state.claimed_at_ms) if state.claimed_at_ms else None,
     }
     if state.approval is not None:
-        facts["approval"] = _approval_facts(state.approval)
+        facts["approval"] = approval_facts(state.approval)
     if state.flow is not None and state.flow.count:
         facts["failures"] = failures_of(state)
     return facts
 
 
-def _approval_facts(approval: Approval) -> dict[str, Any]:
+def approval_facts(approval: Approval) -> dict[str, Any]:
+    """What templates see of a decision, and of the form that came with it."""
     return {
         "decision": approval.decision,
         "by": approval.decided_by,

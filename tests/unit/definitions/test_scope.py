@@ -38,7 +38,7 @@ def last(keys: str, *, depends_on: str = "[left-side]", head: str = "") -> str:
         ("null", "there is no name `null`"),
         ("item", "`item` is there inside a `foreach` only"),
         ("index + 1", "`index` is there inside a `foreach` or a `while` only"),
-        ("error.type", "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of `foreach`"),
+        ("error.type", "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of"),
         ("memory.x", "`memory` is there only in a definition that says whose: add `memory: {key: ...}` to it"),
         ("secrets.token", "`secrets` is not supported yet in templates"),
         ("vars.x | upper", "there is no variable `x`; `set` steps set none"),
@@ -144,3 +144,13 @@ steps:
     (violation,) = refused.value.violations
     assert (violation.line, violation.message[:28]) == (6, "`error` is there only in `on")
     load(text.replace("error.type", "error.type | default('')"))
+
+
+def test_an_approval_is_seen_by_the_input_of_its_own_step_alone() -> None:
+    step = "name: x\nsteps: [{name: a, executor: e, requires_approval: true, %s}]"
+    load(step % 'input: "{{ approval.form.ticket }}", with: {by: "{{ approval.by }}"}')
+    for keys in ('if: "{{ approval.by }}"', 'input: "{{ approval.who }}"'):
+        with pytest.raises(DefinitionError, match="approval"):
+            load(step % keys)
+    with pytest.raises(DefinitionError, match="with `requires_approval: true`"):
+        load('name: x\nsteps: [{name: a, executor: e, input: "{{ approval.by }}"}]')

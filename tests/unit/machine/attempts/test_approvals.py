@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from leasehold.claim.wire import ErrorInfo
 from leasehold.core.machine import Approval, Claimed, Decided, InstanceEnded, StepReady
-from leasehold.core.testing import play
+from leasehold.core.testing import Failure, play
 
 from ..runs import START_MS, Broken, Computed, Run, approved, plan, step
 
@@ -173,3 +173,30 @@ outputs: {said: "{{ steps.after.result }}"}
     run.approve(by="ann", form={"ticket": "CHG-1"})
     run.until_done()
     assert run.outputs == {"said": "ann: CHG-1"}
+
+
+def test_the_form_of_its_own_approval_is_there_for_a_steps_input_and_for_each_of_its_attempts() -> None:
+    run = play(
+        """
+name: x
+steps:
+  - name: apply
+    executor: e
+    requires_approval: true
+    approval: {form: {ticket: {type: string}}}
+    input: "{{ approval.form.ticket }} by {{ approval.by }}"
+    retry: {max: 1, initial: 1s, jitter: none}
+  - {name: sub, workflow: child, requires_approval: true, input: {n: "{{ approval.comment }}"}}
+""",
+        executors={"e": [Failure("x"), "done"], "f": None},
+        workflows=[
+            "name: child\ninputs: {n: {type: string}}\nsteps: [{name: do, executor: f, input: '{{ inputs.n }}'}]"
+        ],
+    )
+    run.approve(by="ann", form={"ticket": "CHG-1"})
+    run.advance(seconds=1)
+    assert [attempt.input for attempt in run.attempts("apply")] == ["CHG-1 by ann"] * 2
+    run.approve(comment="go on")
+    run.until_done()
+    assert run.status == "succeeded"
+    assert run.child("sub").attempts("do")[0].input == "go on"
