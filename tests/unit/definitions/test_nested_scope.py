@@ -69,7 +69,7 @@ def test_what_is_visible_passes(step: str) -> None:
         (f"{{name: a, executor: x, on_failure: [{{name: h, {S}: '{{{{ ¦error.reason }}}}'}}]}}",
          "there is no fact of an error `reason`; there are `type`, `message`, `step`"),
         ("{name: a, executor: x, input: '{{ ¦error.type }}', compensate: {executor: x}}",
-         "`error` is there only in `on_failure`, `on_cancel` and `compensate`"),
+         "`error` is there only in `on_failure`, `on_cancel`, and in a `compensate` outside of"),
         ("{name: a, executor: x, compensate: {executor: x, input: '{{ ¦steps.after.result }}'}}",
          "`after` does not run before `a` but after it"),
         ("{name: a, executor: x, compensate: {executor: x, input: '{{ ¦item }}'}}",
