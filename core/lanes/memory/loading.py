@@ -148,6 +148,29 @@ async def with_sides(store: Store, index: str, instances: list[Instance]) -> lis
     return [codec.with_side_values(instance, values) for instance in instances]
 
 
+async def read_whole(store: Store, index: str, instance_id: str) -> tuple[Instance, Bookkeeping] | None:
+    """A live instance with its large values, as of one moment, for readers beside its owner; None without a document.
+
+    Its values are documents of their own, so it may move on between the reads: where one of them has gone, it is read
+    again from the start, until it stands still. Raises: StoreError.
+    """
+    before: Version | None = None
+    while True:
+        document = await store.get(index, instance_id)
+        if document is None:
+            return None
+        instance, bookkeeping = codec.decode_document(document.source)
+        refs = codec.side_refs(instance)
+        sides = await store.mget(index, refs) if refs else []
+        if None not in sides or document.version == before:
+            values = {
+                ref: None if side is None else codec.decode_side(side.source)
+                for ref, side in zip(refs, sides, strict=True)
+            }
+            return codec.with_side_values(instance, values), bookkeeping
+        before = document.version
+
+
 async def finished_ids(parts: Parts, ids: Sequence[str]) -> set[str]:
     """Which of these instances stand in history, as of its last refresh."""
     found: set[str] = set()

@@ -11,8 +11,7 @@ from ...engine import Engine
 from ...errors import NotFound, StoreRejected
 from ...es.finished import finished_instance_body, finished_share_body
 from ...ids import lane_of
-from ...lanes import codec
-from ...lanes.memory.loading import with_sides
+from ...lanes.memory.loading import read_whole
 from ...machine import instance_view
 from ...machine.state import Instance
 from ...principal import Principal
@@ -100,16 +99,12 @@ class Reads:
     async def _live(self, lane: str, instance_id: str) -> Stored | None:
         index = self._engine.names.lane(lane)
         try:
-            document = await self._engine.store.get(index, instance_id)
+            found = await read_whole(self._engine.store, index, instance_id)
         except StoreRejected as error:
             if error.status == 404:
                 return None
             raise
-        if document is None:
-            return None
-        instance, _ = codec.decode_document(document.source)
-        (instance,) = await with_sides(self._engine.store, index, [instance])
-        return Stored(instance, True)
+        return None if found is None else Stored(found[0], True)
 
     async def final(self, instance_id: str) -> Final | None:
         """How the instance ended, for the last time if it was brought back; whoever may see it.

@@ -22,8 +22,7 @@ from ...errors import InvalidRequest, NotFound, StoreRejected
 from ...es.ended_instances import ended_instances_body
 from ...es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
 from ...ids import lane_of
-from ...lanes import codec
-from ...lanes.memory.loading import with_sides
+from ...lanes.memory.loading import read_whole
 from ...machine.children import items_left
 from ...machine.state import Instance, SideValue
 from ...ports import StoredDocument
@@ -144,15 +143,14 @@ class Recordings:
             return None
         index = self._engine.names.lane(lane)
         try:
-            document = await self._engine.store.get(index, instance_id)
+            found = await read_whole(self._engine.store, index, instance_id)
         except StoreRejected as error:
             if error.status == 404:
                 return None
             raise
-        if document is None:
+        if found is None:
             return None
-        instance, bookkeeping = codec.decode_document(document.source)
-        (instance,) = await with_sides(self._engine.store, index, [instance])
+        instance, bookkeeping = found
         return Final(instance, bookkeeping.log, bookkeeping.log_parts)
 
     async def _made(self, final: Final) -> Recording:
