@@ -201,6 +201,10 @@ class StepPlan:
     reads: frozenset[str] = frozenset()
     cost: float = 0.0
 
+    def prefix_of(self, path: str) -> str:
+        """The place in the run of the block that the step stands in, given the step's run path."""
+        return path[: len(path) - len(self.name)]
+
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:

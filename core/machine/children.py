@@ -8,12 +8,13 @@ from hashlib import sha256
 from typing import Any
 
 from ...definitions.plan import Foreach, Plan
+from .creation import new_instance
 from .ending.undoing import SUFFIX, left_to_undo
 from .events import ChildWanted
 from .seeing.context import Context, step_context
 from .seeing.outcomes import block_result
 from .seeing.visible import scopes, step_facts
-from .state import Instance, InstanceStatus, Items, StepState, plain
+from .state import Child, Instance, InstanceStatus, Items, StepState, plain
 from .turn import attempts_before
 
 CHILD_ITEMS = 16
@@ -136,6 +137,51 @@ def items_child(parent: Instance, plan: Plan, wanted: ChildWanted, values: Any, 
         outer=outer,
         outer_ref=getattr(outer, "ref", None),
     )
+
+
+def workflow_child(
+    parent: Instance,
+    plan: Plan,
+    path: str,
+    child: Child,
+    child_plan: Plan,
+    *,
+    definition_tenant: str,
+    inputs: Any,
+    at_ms: int,
+    memory_key: str | None = None,
+) -> Instance:
+    """A sub-workflow's instance; `Started` is the first event to apply to it. `inputs` are checked."""
+    return new_instance(
+        child_plan,
+        id=child.id,
+        definition_tenant=definition_tenant,
+        tenant=parent.tenant,
+        space=parent.space,
+        inputs=inputs,
+        trigger={},
+        at_ms=at_ms,
+        labels=parent.labels,
+        started_by=parent.started_by,
+        correlation_id=parent.correlation_id,
+        traceparent=parent.traceparent,
+        parent_id=parent.id,
+        parent_path=path,
+        parent_number=child.number,
+        depth=parent.depth + 1,
+        watched=is_watched(parent, plan),
+        memory_key=memory_key,
+    )
+
+
+def leaves(instance: Instance, plan: Plan) -> bool:
+    """Whether a child that has ended leaves its parent anything.
+
+    A share that has not succeeded may have done what is to be undone, unless it was terminated.
+    """
+    if instance.status is InstanceStatus.SUCCEEDED:
+        return True
+    return instance.items is not None and plan.compensates and instance.status is not InstanceStatus.TERMINATED
 
 
 def is_watched(parent: Instance, plan: Plan) -> bool:

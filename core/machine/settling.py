@@ -46,20 +46,20 @@ def follow(turn: Turn) -> None:
     Modules note and this loop calls, so no depth of blocks is a depth of Python's stack.
     """
     while not turn.ended:
-        if turn.followed < len(turn.done) and not (turn.spent or turn.failed or turn.entering or turn.succeeded):
-            turn.followed += 1
-            _done(turn, turn.done[turn.followed - 1])
-        elif turn.spent is not None:
+        if turn.spent is not None:
             spent, turn.spent = turn.spent, None
             fail_instance(turn, spent)
         elif turn.succeeded:
             end_well(turn)
         elif turn.failed:
             _failed(turn, *turn.failed.pop(0))
-        elif turn.childless:
-            _begin_after_children(turn, turn.childless.pop())
         elif turn.entering:
             _enter(turn, *turn.entering.pop(0))
+        elif turn.followed < len(turn.done):
+            turn.followed += 1
+            _done(turn, turn.done[turn.followed - 1])
+        elif turn.childless:
+            _begin_after_children(turn, turn.childless.pop())
         else:
             return
 
@@ -89,7 +89,7 @@ def _begin_after_children(turn: Turn, path: str) -> None:
     if not _is_pending(turn, path) or turn.ending is not None or turn.paused:
         return
     step = turn.step(path)
-    if dependencies_done(turn, step, path[: len(path) - len(step.name)]):
+    if dependencies_done(turn, step, step.prefix_of(path)):
         activate(turn, path)
 
 
@@ -104,7 +104,7 @@ def _done(turn: Turn, path: str) -> None:
         undone(turn, path, "succeeded" if turn.steps[path].status is StepStatus.SUCCEEDED else "skipped")
         return
     block = step.block
-    prefix = path[: len(path) - len(step.name)]
+    prefix = step.prefix_of(path)
     if turn.ending is not None and not path.startswith(_CLOSING):
         return
     for name in step.dependents:
@@ -151,7 +151,7 @@ def _failed(turn: Turn, path: str, error: ErrorInfo) -> None:
         undone(turn, path, "failed")
         return
     block = step.block
-    prefix = path[: len(path) - len(step.name)]
+    prefix = step.prefix_of(path)
     if block is None or block.role == "main":
         fail_instance(turn, failed_inside(path, error))
     elif block.role == "item":

@@ -121,8 +121,7 @@ class Turn:
     def drop(self, path: str) -> None:
         """Forget a step's state."""
         if not self._copied:
-            self.steps = dict(self.steps)
-            self._copied = True
+            self._own_steps()
         del self.steps[path]
 
     def enter(self, block: Block, prefix: str) -> None:
@@ -132,10 +131,13 @@ class Turn:
     def put(self, path: str, state: StepState) -> StepState:
         """Exchange a step's state."""
         if not self._copied:
-            self.steps = dict(self.steps)
-            self._copied = True
+            self._own_steps()
         self.steps[path] = state
         return state
+
+    def _own_steps(self) -> None:
+        self.steps = dict(self.steps)
+        self._copied = True
 
     def move(self, path: str, move: StepMove, **changes: Any) -> StepState:
         """Exchange a step's state by a move of the table."""

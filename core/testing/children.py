@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from ...claim.wire import ErrorInfo
 from ...definitions import InputsError, TemplateError
 from ...definitions.plan import Foreach, Plan, SubWorkflow
-from ..machine import AnyEvent, CancelRequested, Instance, TerminateRequested, new_instance, render_input
-from ..machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child, items_left
+from ..machine import AnyEvent, CancelRequested, Instance, TerminateRequested, render_input
+from ..machine.children import MAX_DEPTH, foreach_items, foreach_outer, items_child, items_left, leaves, workflow_child
 from ..machine.events import (
     ChildEnded,
     ChildRefused,
@@ -73,8 +71,7 @@ def report_end(world: World, child: Life) -> None:
     instance = child.instance
     parent = world.lives[instance.parent_id or ""]
     status, error, result = instance.status, instance.error, None
-    undoes = instance.items is not None and child.plan.compensates and status is not InstanceStatus.TERMINATED
-    if status is InstanceStatus.SUCCEEDED or undoes:
+    if leaves(instance, child.plan):
         try:
             result = _left(child)
         except TemplateError as failure:
@@ -146,20 +143,14 @@ def _sub_workflow(
         inputs = playable.check(given or {})
     except InputsError as error:
         return ErrorInfo("invalid_params", f"workflow {flow.workflow!r}: {error.summary}")
-    instance = new_instance(
+    instance = workflow_child(
+        above,
+        parent.plan,
+        wanted.path,
+        wanted.child,
         playable.plan,
-        id=wanted.child.id,
         definition_tenant=above.definition_tenant,
-        tenant=above.tenant,
-        space=above.space,
         inputs=inputs,
-        trigger={},
         at_ms=world.now_ms,
-        labels=above.labels,
-        started_by=above.started_by,
-        correlation_id=above.correlation_id,
-        traceparent=above.traceparent,
-        parent_id=above.id,
     )
-    place = {"parent_path": wanted.path, "parent_number": wanted.child.number, "depth": above.depth + 1}
-    return replace(instance, **place, watched=is_watched(above, parent.plan)), playable.plan
+    return instance, playable.plan

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo
 from ....definitions import InputsError
 from ....definitions.plan import Foreach, Plan, SubWorkflow
 from ....definitions.templates import TemplateError
 from ...errors import NotFound
-from ...machine import new_instance, render_input
-from ...machine.children import MAX_DEPTH, foreach_items, foreach_outer, is_watched, items_child
+from ...machine import render_input
+from ...machine.children import MAX_DEPTH, foreach_items, foreach_outer, items_child, workflow_child
 from ...machine.events import ChildWanted, Started
 from ...machine.seeing.context import template_error
 from ...machine.state import Child, Instance, SideValue
@@ -151,28 +150,16 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
     carried, side = lane.side_value(intent.child, "inputs", params, encoded)
     memory = _memory_name(compiled.plan, above.tenant, params)
     recalled = None if memory is None else await lane.remembering.recall(memory)
-    instance = new_instance(
+    instance = workflow_child(
+        above,
+        parent.plan,
+        intent.path,
+        Child(intent.child, intent.number),
         compiled.plan,
-        id=intent.child,
         definition_tenant=compiled.document.tenant,
-        tenant=above.tenant,
-        space=above.space,
         inputs=carried,
-        trigger={},
         at_ms=lane.parts.clock.now_ms(),
-        labels=above.labels,
-        started_by=above.started_by,
-        correlation_id=above.correlation_id,
-        traceparent=above.traceparent,
-        parent_id=above.id,
         memory_key=None if memory is None else memory.key,
-    )
-    instance = replace(
-        instance,
-        parent_path=intent.path,
-        parent_number=intent.number,
-        depth=above.depth + 1,
-        watched=is_watched(above, parent.plan),
     )
     return Made(instance, compiled.plan, () if side is None else (side,), recalled)
 

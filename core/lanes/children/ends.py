@@ -8,7 +8,7 @@ import msgspec
 
 from ....claim.wire import ErrorInfo
 from ....definitions.templates import TemplateError
-from ...machine.children import CHILD_ITEMS, child_id, items_left
+from ...machine.children import CHILD_ITEMS, child_id, items_left, leaves
 from ...machine.events import ChildEnded
 from ...machine.seeing.context import template_error
 from ...machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
@@ -30,7 +30,7 @@ def ended_event(lane: Lane, parent: Instance, child: Resident) -> tuple[ChildEnd
     step = parent.steps.get(path)
     result: Any = None
     sides: tuple[SideDocument, ...] = ()
-    if step is not None and child_at(step, child.id) is not None and _leaves(child):
+    if step is not None and child_at(step, child.id) is not None and leaves(instance, child.plan):
         try:
             value = _left(child)
         except TemplateError as failure:
@@ -49,14 +49,6 @@ def ended_event(lane: Lane, parent: Instance, child: Resident) -> tuple[ChildEnd
         lane.parts.random.random(),
     )
     return event, sides
-
-
-def _leaves(child: Resident) -> bool:
-    """Whether the parent is left anything: a share that has not succeeded may have done what is to be undone."""
-    instance = child.instance
-    if instance.status is InstanceStatus.SUCCEEDED:
-        return True
-    return instance.items is not None and child.plan.compensates and instance.status is not InstanceStatus.TERMINATED
 
 
 def _left(child: Resident) -> Any:

@@ -8,14 +8,14 @@ instance that is in memory already, or whose end `departed` names with a later v
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 from msgspec import Struct
 
 from ....claim.wire import ErrorInfo
-from ...errors import NotFound
+from ...errors import NotFound, StoreRejected
 from ...es.finished import finished_body
 from ...history_records import CallsRecord
 from ...history_rows import instance_row_id
@@ -134,41 +134,54 @@ def row_id_of(instance: Instance, entry: codec.OutboxEntry) -> str:
     return f"{instance.id}:{entry.record.path}:{entry.record.attempt}"
 
 
-async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
-    """The instances with the values of their side documents, all read in one request."""
+async def side_values(store: Store, index: str, instances: Sequence[Instance]) -> dict[str, Any]:
+    """The values of the instances' side documents by id, all read in one request; what has gone is left out."""
     # Children of one foreach share what they see of the outside.
     refs = list(dict.fromkeys(ref for instance in instances for ref in codec.side_refs(instance)))
-    if not refs:
-        return instances
-    documents = await store.mget(index, refs)
-    values = {
-        ref: None if document is None else codec.decode_side(document.source)
+    documents = await store.mget(index, refs) if refs else []
+    return {
+        ref: codec.decode_side(document.source)
         for ref, document in zip(refs, documents, strict=True)
+        if document is not None
     }
-    return [codec.with_side_values(instance, values) for instance in instances]
+
+
+async def with_sides(store: Store, index: str, instances: list[Instance]) -> list[Instance]:
+    """The instances with the values of their side documents; one that has gone counts as null."""
+    values = await side_values(store, index, instances)
+    return [_with_values(instance, values) for instance in instances]
 
 
 async def read_whole(store: Store, index: str, instance_id: str) -> tuple[Instance, Bookkeeping] | None:
     """A live instance with its large values, as of one moment, for readers beside its owner; None without a document.
 
     Its values are documents of their own, so it may move on between the reads: where one of them has gone, it is read
-    again from the start, until it stands still. Raises: StoreError.
+    again from the start, until it stands still. A lane that has been removed holds none. Raises: StoreError.
     """
+    try:
+        return await _read_whole(store, index, instance_id)
+    except StoreRejected as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+async def _read_whole(store: Store, index: str, instance_id: str) -> tuple[Instance, Bookkeeping] | None:
     before: Version | None = None
     while True:
         document = await store.get(index, instance_id)
         if document is None:
             return None
         instance, bookkeeping = codec.decode_document(document.source)
-        refs = codec.side_refs(instance)
-        sides = await store.mget(index, refs) if refs else []
-        if None not in sides or document.version == before:
-            values = {
-                ref: None if side is None else codec.decode_side(side.source)
-                for ref, side in zip(refs, sides, strict=True)
-            }
-            return codec.with_side_values(instance, values), bookkeeping
+        values = await side_values(store, index, [instance])
+        if document.version == before or values.keys() >= set(codec.side_refs(instance)):
+            return _with_values(instance, values), bookkeeping
         before = document.version
+
+
+def _with_values(instance: Instance, values: dict[str, Any]) -> Instance:
+    refs = codec.side_refs(instance)
+    return codec.with_side_values(instance, {**dict.fromkeys(refs), **values}) if refs else instance
 
 
 async def finished_ids(parts: Parts, ids: Sequence[str]) -> set[str]:

@@ -153,7 +153,7 @@ class Context(Mapping[str, Any]):
         """Why the `on_failure` steps run that the step is one of, or why the instance is ending."""
         step, path = self._step, self._path
         while step is not None and step.block is not None:
-            prefix = path[: len(path) - len(step.name)]
+            prefix = step.prefix_of(path)
             if step.block.role == "handler":
                 owner = owner_path(step.block, prefix)
                 return _error_facts(self._states[owner].error, owner)

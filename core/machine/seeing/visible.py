@@ -24,11 +24,11 @@ def scopes(plan: Plan, step: StepPlan, path: str) -> tuple[list[Scope], bool]:
     """Which steps the templates of the step at a run path see, nearest first; and whether the way outward has led to
     the foreach whose share an instance may be, beyond which it has no states."""
     if step.outer is None and (step.block is None or step.block.role == "main"):
-        return [(path[: len(path) - len(step.name)], step.ancestors)], False
+        return [(step.prefix_of(path), step.ancestors)], False
     found: list[Scope] = []
     current: StepPlan | None = step
     while current is not None:
-        prefix = path[: len(path) - len(current.name)]
+        prefix = current.prefix_of(path)
         found.append((prefix, current.ancestors))
         block, current = current.block, current.outer
         if block is not None and block.role in ("on_failure", "on_cancel"):

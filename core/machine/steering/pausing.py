@@ -47,7 +47,7 @@ def resumed(turn: Turn, event: ResumeRequested) -> Refused | None:
         step = turn.step(path)
         if state.status is StepStatus.READY:
             offer_again(turn, path)
-        elif state.status is StepStatus.PENDING and dependencies_done(turn, step, path[: len(path) - len(step.name)]):
+        elif state.status is StepStatus.PENDING and dependencies_done(turn, step, step.prefix_of(path)):
             activate(turn, path)
         elif state.flow is not None:
             share_out_again(turn, path)

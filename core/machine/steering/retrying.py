@@ -52,7 +52,7 @@ def begin_due(turn: Turn) -> None:
     """Activate what is pending and waits for nothing."""
     for path in [path for path, state in turn.steps.items() if state.status is StepStatus.PENDING]:
         step = turn.step(path)
-        prefix = path[: len(path) - len(step.name)]
+        prefix = step.prefix_of(path)
         if turn.steps[path].status is StepStatus.PENDING and dependencies_done(turn, step, prefix) and not turn.paused:
             activate(turn, path)
 
@@ -123,7 +123,7 @@ def _with_dependents(turn: Turn, paths: list[str]) -> list[str]:
         if path not in found:
             found.add(path)
             step = turn.step(path)
-            prefix = path[: len(path) - len(step.name)]
+            prefix = step.prefix_of(path)
             waiting += [prefix + name for name in step.dependents]
     return [path for path in turn.steps if path in found]
 

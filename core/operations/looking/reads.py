@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from ....claim.wire import InstanceView
 from ....definitions.plan import Plan
 from ...engine import Engine
-from ...errors import NotFound, StoreRejected
+from ...errors import NotFound
 from ...es.finished import finished_instance_body, finished_share_body
 from ...ids import lane_of
 from ...lanes.memory.loading import read_whole
@@ -97,13 +97,7 @@ class Reads:
         return msgspec.structs.replace(view, steps=steps)
 
     async def _live(self, lane: str, instance_id: str) -> Stored | None:
-        index = self._engine.names.lane(lane)
-        try:
-            found = await read_whole(self._engine.store, index, instance_id)
-        except StoreRejected as error:
-            if error.status == 404:
-                return None
-            raise
+        found = await read_whole(self._engine.store, self._engine.names.lane(lane), instance_id)
         return None if found is None else Stored(found[0], True)
 
     async def final(self, instance_id: str) -> Final | None:

@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from ....claim.wire import RecordingList, RecordingView, ReplayDifference, ReplayView
 from ....definitions import DefinitionError, Plan, TemplateError, load
 from ...engine import Engine
-from ...errors import InvalidRequest, NotFound, StoreRejected
+from ...errors import InvalidRequest, NotFound
 from ...es.ended_instances import ended_instances_body
 from ...es.rows_by_id import ROWS_A_SEARCH, rows_by_id_body
 from ...ids import lane_of
@@ -141,13 +141,7 @@ class Recordings:
         lane = lane_of(instance_id)
         if lane is None:
             return None
-        index = self._engine.names.lane(lane)
-        try:
-            found = await read_whole(self._engine.store, index, instance_id)
-        except StoreRejected as error:
-            if error.status == 404:
-                return None
-            raise
+        found = await read_whole(self._engine.store, self._engine.names.lane(lane), instance_id)
         if found is None:
             return None
         instance, bookkeeping = found

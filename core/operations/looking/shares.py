@@ -11,6 +11,7 @@ from ....claim.wire import InstanceView
 from ....definitions.plan import Foreach, Plan
 from ...engine import Engine
 from ...lanes import codec
+from ...lanes.memory.loading import side_values
 from ...machine.children import CHILD_ITEMS
 from ...machine.state import FINAL_INSTANCE, Instance
 from ...machine.views import in_order, step_view
@@ -75,9 +76,7 @@ async def _read(engine: Engine, instance_id: str, ids: Sequence[str]) -> list[In
     found = [document for document in await engine.store.mget(index, ids) if document is not None]
     instances = [codec.decode_document(document.source)[0] for document in found]
     bare = [replace(one, inputs_ref=None, trigger_ref=None, outer_ref=None) for one in instances]
-    refs = list(dict.fromkeys(ref for one in bare for ref in codec.side_refs(one)))
-    sides = await engine.store.mget(index, refs) if refs else []
-    values = {ref: codec.decode_side(side.source) for ref, side in zip(refs, sides, strict=True) if side is not None}
+    values = await side_values(engine.store, index, bare)
     # One whose values have gone has moved on since: its foreach shows what it left.
     standing = [one for one in bare if values.keys() >= set(codec.side_refs(one))]
     return [codec.with_side_values(one, values) for one in standing]
