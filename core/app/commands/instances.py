@@ -103,86 +103,44 @@ def explain(
     tell_causes(answer, "")
 
 
-@app.command()
-def approve(
-    instance_id: InstanceArgument,
-    step: StepOption = None,
-    comment: CommentOption = None,
-    form: FormOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Approve the step that waits for it."""
-    _decide("_approve", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
+def _decision(verdict: str, help: str) -> None:
+    """A command that decides on a step."""
+
+    @app.command(verdict, help=help)
+    def decide(
+        instance_id: InstanceArgument,
+        step: StepOption = None,
+        comment: CommentOption = None,
+        form: FormOption = None,
+        server: ServerOption = DEFAULT_SERVER,
+        tenant: TenantOption = None,
+        space: SpaceOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _decide(f"_{verdict}", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
 
 
-@app.command()
-def reject(
-    instance_id: InstanceArgument,
-    step: StepOption = None,
-    comment: CommentOption = None,
-    form: FormOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Reject the step that waits for approval."""
-    _decide("_reject", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
+def _order(word: str, help: str) -> None:
+    """A command that tells an instance something, with a reason."""
+
+    @app.command(word, help=help)
+    def order(
+        instance_id: InstanceArgument,
+        reason: ReasonOption = None,
+        server: ServerOption = DEFAULT_SERVER,
+        tenant: TenantOption = None,
+        space: SpaceOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _tell(f"_{word}", instance_id, reason, Remote(server, tenant, space), as_json)
 
 
-@app.command()
-def cancel(
-    instance_id: InstanceArgument,
-    reason: ReasonOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel an instance: what is open ends, and executors are told at their next heartbeat."""
-    _tell("_cancel", instance_id, reason, Remote(server, tenant, space), as_json)
-
-
-@app.command()
-def terminate(
-    instance_id: InstanceArgument,
-    reason: ReasonOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """End an instance at once, without compensation."""
-    _tell("_terminate", instance_id, reason, Remote(server, tenant, space), as_json)
-
-
-@app.command()
-def pause(
-    instance_id: InstanceArgument,
-    reason: ReasonOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Pause an instance: nothing of it can be claimed; attempts in progress go on."""
-    _tell("_pause", instance_id, reason, Remote(server, tenant, space), as_json)
-
-
-@app.command()
-def resume(
-    instance_id: InstanceArgument,
-    reason: ReasonOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    tenant: TenantOption = None,
-    space: SpaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """End a pause."""
-    _tell("_resume", instance_id, reason, Remote(server, tenant, space), as_json)
+_decision("approve", "Approve the step that waits for it.")
+_decision("reject", "Reject the step that waits for approval.")
+_order("cancel", "Cancel an instance: what is open ends, and executors are told at their next heartbeat.")
+_order("terminate", "End an instance at once, without compensation.")
+_order("pause", "Pause an instance: nothing of it can be claimed; attempts in progress go on.")
+_order("resume", "End a pause.")
 
 
 @app.command()
