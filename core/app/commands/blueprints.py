@@ -10,6 +10,7 @@ import typer
 
 from ....claim.errors import needs
 from .failures import CommandFailed
+from .pairs import pairs_of
 
 if TYPE_CHECKING:
     from ....definitions import Definition, DefinitionError
@@ -32,12 +33,7 @@ def expansion_of(settings: list[str] | None, values: Path | None, blocks: list[P
     with needs("server", "this command"):
         from ....definitions import DefinitionError
         from ....definitions.blueprints import Block, Expansion, blocks_of, values_of
-    texts: dict[str, str] = {}
-    for setting in settings or []:
-        name, equals, text = setting.partition("=")
-        if not equals or not name:
-            raise CommandFailed(f"--set is {setting!r}; write it as name=value")
-        texts[name.strip()] = text
+    texts = {name.strip(): text for name, text in pairs_of("--set", settings).items()}
     try:
         given = values_of(read(values), origin=str(values)) if values is not None else {}
         shared: dict[str, Block] = {}

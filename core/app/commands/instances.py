@@ -23,6 +23,7 @@ from ....claim.wire import (
     StartBody,
 )
 from .failures import CommandFailed, SentenceGroup
+from .pairs import pairs_of
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 from .shown import show_instance, tell_causes, written
 
@@ -60,8 +61,8 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Start an instance of workflow NAME."""
-    params = {name: _json_or_text(value) for name, value in _pairs("--param", param).items()}
-    body = StartBody(params=params, labels=_pairs("--label", label), version=version)
+    params = {name: _json_or_text(value) for name, value in pairs_of("--param", param).items()}
+    body = StartBody(params=params, labels=pairs_of("--label", label), version=version)
     answer = Remote(server, tenant, space).ask(
         "POST",
         f"/_workflows/{segment(name)}/_start",
@@ -229,7 +230,7 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Do the failed steps of an instance again; one that has ended is brought back under its own id."""
-    params = {name: _json_or_text(value) for name, value in _pairs("--param", param).items()} or None
+    params = {name: _json_or_text(value) for name, value in pairs_of("--param", param).items()} or None
     remote = Remote(server, tenant, space)
     which = _which(workflow, since, error_type, label)
     if all_failed and instance_id is None and step is None:
@@ -272,7 +273,7 @@ def _decide(
     remote: Remote,
     as_json: bool,
 ) -> None:
-    values = {name: _json_or_text(value) for name, value in _pairs("--form", form).items()} or None
+    values = {name: _json_or_text(value) for name, value in pairs_of("--form", form).items()} or None
     view = remote.ask(
         "POST",
         f"/_workflows/_instances/{segment(instance_id)}/{action}",
@@ -294,16 +295,6 @@ def _tell(
     path = f"/_workflows/_instances/{segment(instance_id)}/{action}"
     body = msgspec.json.encode(ReasonBody(reason=reason))
     show_instance(remote.ask("POST", path, InstanceView, query=query, body=body), as_json)
-
-
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for pair in given or ():
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise CommandFailed(f"{option} is {pair!r}; write it as name=value")
-        pairs[name] = value
-    return pairs
 
 
 def _json_or_text(value: str) -> Any:

@@ -23,6 +23,7 @@ from ....claim.wire.versions import (
     VersionsView,
 )
 from .failures import CommandFailed
+from .pairs import pairs_of
 from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
 from .shown import written
 
@@ -102,7 +103,7 @@ def canary(
     if version is None:
         raise CommandFailed("which version? name it, or end the canary with --end")
     limit = None if keep else CanaryRollback(margin, min_instances)
-    _post(remote, name, "_canary", CanaryBody(version, percent, _pairs(labels), limit), as_json)
+    _post(remote, name, "_canary", CanaryBody(version, percent, pairs_of("--label", labels), limit), as_json)
 
 
 def migrate(
@@ -196,13 +197,3 @@ def _of_canary(canary: CanaryView) -> str:
     if canary.labels:
         shares.append("starts with " + ", ".join(f"{name}={value}" for name, value in canary.labels.items()))
     return f"version {canary.version} is tried on {' and '.join(shares)}"
-
-
-def _pairs(labels: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for label in labels or ():
-        name, equals, value = label.partition("=")
-        if not equals or not name:
-            raise CommandFailed(f"--label is {label!r}; write it as name=value")
-        pairs[name] = value
-    return pairs
