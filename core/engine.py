@@ -34,12 +34,14 @@ from .lanes.ownership.handover import answer_all, tell, within
 from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
 from .lanes.placement import Placement
+from .lanes.quotas.share_keeper import ShareKeeper
 from .lanes.remembering import MemoryName, Recalled, Remembering
 from .metrics import Metrics
 from .peers import LookAt, Peers
 from .ports import Clock, Store, StoredDocument
 from .principal import Principal
 from .settings import Settings
+from .tenants import Tenants
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +82,9 @@ class Engine:
         self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
         self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
         self.history.on_ended = self._canaries.ended
+        self.tenants = Tenants(store=store, names=names, clock=clock, metrics=metrics)
+        self.tenants.on_changed.append(self._rules_changed)
+        self.shares = ShareKeeper(self)
         self.parts = Parts(
             store=store,
             names=names,
@@ -93,6 +98,8 @@ class Engine:
             budget=Budget(settings.windows.line_max_steps, settings.windows.max_steps),
             history=self.history,
             places=self.places,
+            tenants=self.tenants,
+            shares=self.shares,
         )
         self.control = Control(
             store=store,
@@ -135,11 +142,14 @@ class Engine:
     async def open(self) -> None:
         """Learn where things are and start the loops. Raises: StoreError."""
         await self.history.open()
+        await self.tenants.open()
         await self.control.register_lanes()
         await self.control.pass_once()
         self._spawn(self._run_control())
         self._spawn(self.history.run())
         self._spawn(self._canaries.run())
+        self._spawn(self.tenants.run())
+        self._spawn(self.shares.run())
         await self._watch()
 
     async def leave(self) -> None:
@@ -328,8 +338,14 @@ class Engine:
         self._control_watch = Watch(control, self._control_changed, self.metrics)
         net = SafetyNet(looks=self._feeds.looks, parts=self.parts, keeper=self, lanes=self.lanes)
         self._spawn(Watch(definitions, lambda _: self.catalog.forget_heads(), self.metrics).run())
+        self._spawn(Watch(self._feeds.of(self.names.tenants), self.tenants.changed, self.metrics).run())
         self._spawn(self._control_watch.run())
         self._spawn(net.run())
+
+    def _rules_changed(self) -> None:
+        """What is in force for tenants is another thing than before."""
+        for lane in self.lanes.values():
+            lane.quotas.rules_changed()
 
     def _control_changed(self, _change: Change) -> None:
         self.look_now()

@@ -44,6 +44,7 @@ from .memory.residency import Residency
 from .memory.resident import Answer, Named, Pending, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
+from .quotas.lane_quotas import LaneQuotas
 from .records import Records
 from .remembering import Remembering
 from .tickets import Ticket
@@ -78,6 +79,7 @@ class Lane:
         self._queue = parts.queue
         self._clock = parts.clock
         self.timers = Timers(self)
+        self.quotas = LaneQuotas(self)
         self.residency = Residency(self)
         self.groups = Groups(self)
         self.remembering = Remembering(parts.store, parts.names.keys)

@@ -11,6 +11,7 @@ from ..catalog import Catalog
 from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
 from ..settings import Settings
+from ..tenants import Tenants
 from .groups.places import Places
 from .history import History
 from .memory.ready_queue import ReadyQueue
@@ -19,6 +20,7 @@ from .memory.windows import Budget
 if TYPE_CHECKING:
     from .lane import Lane
     from .memory.resident import Resident
+    from .quotas.share_keeper import ShareKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Parts:
     budget: Budget
     history: History
     places: Places
+    tenants: Tenants
+    shares: ShareKeeper
 
 
 class LaneKeeper(Protocol):
