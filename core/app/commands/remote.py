@@ -31,15 +31,23 @@ TenantOption = Annotated[
 SpaceOption = Annotated[
     str | None, typer.Option("--space", envvar="LEASEHOLD_SPACE", help="The space to act in (development mode).")
 ]
+RolesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--roles", envvar="LEASEHOLD_ROLES", help="Roles, separated by commas; '' for none (development mode)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as JSON.")]
 
 
 class Remote:
-    """One installation, as one tenant and space sees it."""
+    """One installation, as one tenant and space sees it. `roles` is None for those that the server gives by itself."""
 
-    def __init__(self, servers: str, tenant: str | None = None, space: str | None = None) -> None:
+    def __init__(
+        self, servers: str, tenant: str | None = None, space: str | None = None, roles: str | None = None
+    ) -> None:
         self._urls = [_address(url) for url in servers.split(",") if url.strip()]
-        headers = {"X-Leasehold-Tenant": tenant, "X-Leasehold-Space": space}
+        headers = {"X-Leasehold-Tenant": tenant, "X-Leasehold-Space": space, "X-Leasehold-Roles": roles}
         self._headers = {name: value for name, value in headers.items() if value is not None}
 
     def ask(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ....claim.wire import Problem
 from ...problems import KINDS
-from ..authentication import NAME_PATTERN, SPACE_HEADER, TENANT_HEADER
+from ..authentication import NAME_PATTERN, ROLES_HEADER, ROLES_PATTERN, SPACE_HEADER, TENANT_HEADER
 from ..problems import PROBLEM_TYPE
 from .bodies import MAX_DEPTH
 from .parameters import Field, ParameterReader
@@ -44,7 +44,11 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "parameters": {"tenant": _name_header(TENANT_HEADER), "space": _name_header(SPACE_HEADER)},
+            "parameters": {
+                "tenant": _name_header(TENANT_HEADER),
+                "space": _name_header(SPACE_HEADER),
+                "roles": _ROLES_HEADER,
+            },
             "headers": {
                 "RetryAfter": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}
             },
@@ -81,6 +85,7 @@ def _operation(route: Route, schemas: _Schemas, routes: Sequence[Route]) -> dict
         operation["parameters"] += [
             {"$ref": "#/components/parameters/tenant"},
             {"$ref": "#/components/parameters/space"},
+            {"$ref": "#/components/parameters/roles"},
         ]
     body = _body(route, schemas)
     if body is not None:
@@ -161,3 +166,11 @@ def _name_header(name: str) -> dict[str, Any]:
         "description": f"Development mode only: the caller's {kind}. Default: `default`.",
         "schema": {"type": "string", "pattern": NAME_PATTERN, "examples": ["default"]},
     }
+
+
+_ROLES_HEADER = {
+    "name": ROLES_HEADER,
+    "in": "header",
+    "description": "Development mode only: the caller's roles, separated by commas. Absent: `operator`. Empty: none.",
+    "schema": {"type": "string", "pattern": ROLES_PATTERN, "examples": ["operator"]},
+}

@@ -12,8 +12,46 @@ def principal(*headers: tuple[str, str]) -> Principal:
     return DevelopmentAuthentication().principal(CIMultiDictProxy(CIMultiDict(headers)))
 
 
-def test_without_headers_the_caller_is_anonymous_in_the_default_tenant_and_space() -> None:
-    assert principal() == Principal(name="anonymous", tenant="default", spaces=("default",))
+def test_without_headers_the_caller_is_an_anonymous_operator_in_the_default_tenant_and_space() -> None:
+    assert principal() == Principal(name="anonymous", tenant="default", spaces=("default",), roles=("operator",))
+
+
+@pytest.mark.parametrize(
+    ("header", "roles"),
+    [("", ()), ("operator", ("operator",)), ("lead,soc-2, lead", ("lead", "soc-2")), ("Operator", ("Operator",))],
+)
+def test_the_roles_are_those_that_the_header_names_and_no_others(header: str, roles: tuple[str, ...]) -> None:
+    assert principal(("x-leasehold-roles", header)).roles == roles
+    assert principal(("X-Leasehold-Roles", header)).operator is ("operator" in roles)
+
+
+def test_whoever_names_a_tenant_and_no_roles_is_an_operator_all_the_same() -> None:
+    assert principal(("X-Leasehold-Tenant", "acme")).operator
+
+
+@pytest.mark.parametrize("roles", [",", "a,", "a b", "*", "-a", "x" * 65, "a;b", "ä", ",".join(["a"] * 33), "a\n"])
+def test_bad_roles_are_refused(roles: str) -> None:
+    with pytest.raises(RequestProblem, match="the header X-Leasehold-Roles is") as caught:
+        principal(("X-Leasehold-Roles", roles))
+    assert caught.value.problem.status == 400
+
+
+def test_roles_given_twice_are_refused() -> None:
+    with pytest.raises(RequestProblem, match="given 2 times"):
+        principal(("X-Leasehold-Roles", "a"), ("X-Leasehold-Roles", "b"))
+
+
+@pytest.mark.parametrize(
+    ("roles", "sentence"),
+    [
+        ((), "changing lanes needs the role operator; the caller has no role"),
+        (("lead", "soc"), "changing lanes needs the role operator; the caller has lead, soc"),
+    ],
+)
+def test_whoever_is_no_operator_is_told_which_role_it_takes(roles: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(Forbidden, match=f"^{sentence}$"):
+        Principal("ann", "acme", roles=roles).check_operator("changing lanes")
+    Principal("ann", "acme", roles=(*roles, "operator")).check_operator("changing lanes")
 
 
 def test_headers_name_tenant_and_space() -> None:
