@@ -155,10 +155,8 @@ class AdaptiveLimit:
         self._set(shrunk if used else max(shrunk, min(self._limit, float(_ROOMY))))
 
     def _learn(self, short_ms: float, long_ms: float, elapsed_ms: int, *, late: bool) -> None:
-        if short_ms < long_ms:
-            constant_ms = _FALL_MS
-        else:
-            constant_ms = _RISE_WHILE_LATE_MS if late else _RISE_MS
+        rise_ms = _RISE_WHILE_LATE_MS if late else _RISE_MS
+        constant_ms = _FALL_MS if short_ms < long_ms else rise_ms
         self._long_ms = long_ms + (short_ms - long_ms) * min(1.0, elapsed_ms / constant_ms)
 
     def _set(self, limit: float) -> None:
@@ -174,10 +172,9 @@ class AdaptiveLimit:
 def _median(samples: list[tuple[float, int]]) -> float:
     """The latency of a unit in the middle of all units of work."""
     ordered = sorted(samples)
-    half = sum(units for _, units in ordered) / 2
-    passed = 0
-    for latency_ms, units in ordered:
-        passed += units
-        if passed >= half:
-            break
-    return latency_ms
+    left = sum(units for _, units in ordered) / 2
+    at = -1
+    while left > 0:
+        at += 1
+        left -= ordered[at][1]
+    return ordered[at][0]

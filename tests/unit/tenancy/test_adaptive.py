@@ -1,9 +1,10 @@
-"""The limit that follows the latency of group writes: on synthetic latencies, and on a model of a server that queues."""
+"""The limit that follows the latency of group writes: on synthetic latencies, and on a server that queues."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from random import Random
 
 import pytest
@@ -12,11 +13,6 @@ from leasehold.tenancy.adaptive import AdaptiveLimit
 MOST = 20_000
 LEAST = 100
 HEALTHY_MS = 5.0
-
-
-def write(limit: AdaptiveLimit, now_ms: int, latency_ms: float, documents: int = 100) -> None:
-    """A group write that leaves at once and is answered after its latency."""
-    limit.answered(limit.sent(documents, now_ms), now_ms + int(latency_ms))
 
 
 def writes(
@@ -28,11 +24,17 @@ def writes(
     every_ms: int = 50,
     documents: int = 100,
 ) -> int:
-    """Group writes one after the other, and what room there was at least while they went."""
+    """Group writes leave every so often and are answered after their latency. The least room that there was."""
+    out: list[tuple[int, int]] = []
     least_room = limit.room(from_ms)
     for now_ms in range(from_ms, until_ms, every_ms):
-        write(limit, now_ms, latency_ms(now_ms), documents)
+        while out and out[0][0] <= now_ms:
+            answered_ms, number = heappop(out)
+            limit.answered(number, answered_ms)
+        heappush(out, (now_ms + int(latency_ms(now_ms)), limit.sent(documents, now_ms)))
         least_room = min(least_room, limit.room(now_ms))
+    for answered_ms, number in sorted(out):
+        limit.answered(number, answered_ms)
     return least_room
 
 
