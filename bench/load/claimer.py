@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from .http1 import Answer, Connection, ConnectionLost
 from .orders import Claim, ClaimerSetup, Claims, Finish
+from .principal import headers_of
 
 _PAUSE_AFTER_FAILURE_S = 0.05
 _COMPLETION = b'{"result":{"ok":true}}'
@@ -31,9 +32,11 @@ class Claimer:
 
     def __init__(self, setup: ClaimerSetup) -> None:
         self._setup = setup
+        self._headers = headers_of(setup.tenant)
         self._claim = setup.scheduler.request(
             "POST",
             f"/_workflows/_steps/_claim?capability={setup.capability}&lease={setup.lease_ms}ms&wait={setup.wait_ms}ms",
+            headers=self._headers,
         )
         self._finishing = Event()
         self._claims: list[Claim] = []
@@ -71,7 +74,8 @@ class Claimer:
 
     def _complete(self, connection: Connection, asked_ns: int, answer: Answer) -> None:
         step = _claimed_step.decode(answer.body)
-        request = self._setup.scheduler.request("POST", f"/_workflows/_steps/{step.step_id}/_complete", _COMPLETION)
+        target = f"/_workflows/_steps/{step.step_id}/_complete"
+        request = self._setup.scheduler.request("POST", target, _COMPLETION, headers=self._headers)
         try:
             completion = connection.exchange(request).status
         except ConnectionLost:

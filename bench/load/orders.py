@@ -23,11 +23,15 @@ class Fire(Struct, frozen=True):
 
 
 class StarterSetup(Struct, frozen=True):
-    """Starts instances of `workflow`, each with its number as the input `n`, over so many connections."""
+    """Starts instances of `workflow`, each with its number as the input `n`, over so many connections.
+
+    `tenant` is whose they are, unless the server's default.
+    """
 
     scheduler: Address
     workflow: str
     connections: int
+    tenant: str | None = None
 
 
 class Start(Struct, frozen=True, array_like=True):
@@ -43,13 +47,17 @@ class Starts(Struct, frozen=True):
 
 
 class ClaimerSetup(Struct, frozen=True):
-    """Claims and completes steps until told to finish. As many claims wait as there are connections."""
+    """Claims and completes steps until told to finish. As many claims wait as there are connections.
+
+    `tenant` is whose executors they are (`*`: everybody's), unless the server's default.
+    """
 
     scheduler: Address
     capability: str
     connections: int
     lease_ms: int = 30_000
     wait_ms: int = 2_000
+    tenant: str | None = None
 
 
 class Finish(Struct, frozen=True):
@@ -168,6 +176,31 @@ class Seed(Struct, frozen=True, tag=True):
     documents: int
     first: int = 0
     tenants: int = 1
+
+
+class Backlog(Struct, frozen=True, array_like=True):
+    """So many waiting instances of a tenant, numbered from `first` on."""
+
+    tenant: str
+    documents: int
+    first: int
+
+
+class SeedTenants(Struct, frozen=True, tag=True):
+    """Write waiting instances of a one-step workflow into a lane's index, of each tenant as many as it is to have.
+
+    Tenants' instances became ready side by side. The definition must be stored in the tenant `default`.
+    """
+
+    index: str
+    lane: str
+    workflow: str
+    capability: str
+    backlogs: list[Backlog]
+
+    @property
+    def documents(self) -> int:
+        return sum(backlog.documents for backlog in self.backlogs)
 
 
 class SeedSleepers(Struct, frozen=True, tag=True):

@@ -14,7 +14,15 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from .closed.orders import BatchStarterSetup, CompleteAll, Execute, ExecutorSetup, StartMany
+from .closed.orders import (
+    BatchStarterSetup,
+    CompleteAll,
+    Execute,
+    ExecutorSetup,
+    PacedSetup,
+    StartMany,
+    WorkUntil,
+)
 from .orders import (
     ClaimerSetup,
     CommitProbeSetup,
@@ -30,6 +38,7 @@ from .orders import (
     Seed,
     SeederSetup,
     SeedSleepers,
+    SeedTenants,
     StarterSetup,
 )
 from .peers import Poll, PollerSetup, SeedTasks, TaskSeederSetup
@@ -45,7 +54,8 @@ ROLES: dict[str, tuple[str, str, Any, Any]] = {
     "raw-writer": (".raw_writer", "RawWriter", RawWriterSetup, Prepare | Pass),
     "batch-starter": (".closed.starter", "BatchStarter", BatchStarterSetup, StartMany),
     "executor": (".closed.executor", "Executor", ExecutorSetup, Execute | CompleteAll),
-    "seeder": (".seeder", "Seeder", SeederSetup, Seed | SeedSleepers),
+    "paced-executor": (".closed.paced", "PacedExecutor", PacedSetup, WorkUntil),
+    "seeder": (".seeder", "Seeder", SeederSetup, Seed | SeedSleepers | SeedTenants),
     "counting-proxy": (".proxy", "CountingProxy", CountingProxySetup, CountRequests),
     "task-seeder": (".peers.task_seeder", "TaskSeeder", TaskSeederSetup, SeedTasks),
     "poller": (".peers.claimers", "Poller", PollerSetup, Poll),

@@ -10,8 +10,8 @@ from time import monotonic_ns
 from ...core.es.lines import put_line
 from .bulks import BulkRefused, bulk_request, every_item_written
 from .http1 import Connection
-from .orders import Seed, Seeded, SeederSetup, SeedSleepers
-from .seeds import waiting_documents
+from .orders import Seed, Seeded, SeederSetup, SeedSleepers, SeedTenants
+from .seeds import tenants_documents, waiting_documents
 from .sleepers import sleeping_documents
 
 _BATCH = 1_000
@@ -24,7 +24,7 @@ class Seeder:
         self._setup = setup
         self._connections = [Connection(setup.elasticsearch) for _ in range(setup.connections)]
 
-    def perform(self, order: Seed | SeedSleepers) -> Seeded:
+    def perform(self, order: Seed | SeedSleepers | SeedTenants) -> Seeded:
         began_ns = monotonic_ns()
         source_bytes = self._write(order.index, _documents(order))
         return Seeded(order.documents, source_bytes, monotonic_ns() - began_ns)
@@ -50,7 +50,7 @@ class Seeder:
             raise BulkRefused(f"a seed was refused: {answer.status} {answer.body[:300].decode(errors='replace')}")
 
 
-def _documents(order: Seed | SeedSleepers) -> Iterator[tuple[str, bytes]]:
+def _documents(order: Seed | SeedSleepers | SeedTenants) -> Iterator[tuple[str, bytes]]:
     if isinstance(order, SeedSleepers):
         return sleeping_documents(
             order.documents,
@@ -59,6 +59,8 @@ def _documents(order: Seed | SeedSleepers) -> Iterator[tuple[str, bytes]]:
             due_from_ms=order.due_from_ms,
             due_to_ms=order.due_to_ms,
         )
+    if isinstance(order, SeedTenants):
+        return tenants_documents(order.backlogs, lane=order.lane, workflow=order.workflow, capability=order.capability)
     return waiting_documents(
         order.documents,
         lane=order.lane,

@@ -5,7 +5,7 @@ The others of its thousand are the same bytes with an id, a number and a write i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from time import time
 
@@ -13,8 +13,12 @@ from ...core.ids import new_instance_id
 from ...definitions import load
 from .documents import one_step
 from .models import Model
+from .orders import Backlog
 
 BLOCK = 1_000
+# How many moments the backlogs of several tenants became ready at, and how far apart.
+_MOMENTS = 20
+_APART_MS = 10
 
 
 def waiting_documents(
@@ -38,3 +42,27 @@ def waiting_documents(
         for number in range(first + at, first + min(at + block, count)):
             id = new_instance_id(lane, at_ms, random)
             yield id, model.copy(id, number)
+
+
+def tenants_documents(
+    backlogs: Sequence[Backlog], *, lane: str, workflow: str, capability: str
+) -> Iterator[tuple[str, bytes]]:
+    """Ids and sources of instances of several tenants, whose only step is ready to be claimed.
+
+    At each of some moments the same part of every backlog became ready: whoever serves tenants in the order in which
+    their work came gets through all lanes' backlogs evenly.
+    """
+    (definition,) = load(one_step(workflow, capability).encode())
+    plan = definition.compile()
+    random = Random(f"{lane}-{workflow}")
+    begin_ms = int(time() * 1_000) - _MOMENTS * _APART_MS
+    for moment in range(_MOMENTS):
+        at_ms = begin_ms + moment * _APART_MS
+        for tenant, documents, first in ((each.tenant, each.documents, each.first) for each in backlogs):
+            numbers = range(documents * moment // _MOMENTS, documents * (moment + 1) // _MOMENTS)
+            if not numbers:
+                continue
+            model = Model(plan, new_instance_id(lane, at_ms, random), tenant=tenant, inputs={}, at_ms=at_ms)
+            for number in numbers:
+                id = new_instance_id(lane, at_ms, random)
+                yield id, model.copy(id, first + number)

@@ -11,6 +11,7 @@ from .arrivals import Timed, due_offsets_ns
 from .http1 import Connection, ConnectionLost
 from .open_loop import fire
 from .orders import Fire, Start, StarterSetup, Starts
+from .principal import headers_of
 
 CREATED = 201
 
@@ -31,13 +32,13 @@ class Starter:
         return Starts(fire(due_ns, [self._sender(connection, order.first) for connection in self._connections]))
 
     def _sender(self, connection: Connection, first: int) -> Callable[[int, int], Start]:
-        address = self._setup.scheduler
+        address, headers = self._setup.scheduler, headers_of(self._setup.tenant)
 
         def send(index: int, due_ns: int) -> Start:
             number = first + index
             body = msgspec.json.encode({"params": {"n": number}})
             try:
-                answer = connection.exchange(address.request("POST", self._target, body))
+                answer = connection.exchange(address.request("POST", self._target, body, headers=headers))
             except ConnectionLost:
                 return Start(number, Timed(due_ns, due_ns, None), 0)
             done_ns = answer.arrived_ns if answer.status == CREATED else None

@@ -7,17 +7,22 @@ than a thread for each: on a small machine what the load takes of the processors
 
 from .conversations import Conversation, converse
 from .orders import (
+    Batch,
     BatchStarterSetup,
     CompleteAll,
     Completed,
     Execute,
     Executed,
     ExecutorSetup,
+    PacedSetup,
     Started,
     StartMany,
+    Worked,
+    WorkUntil,
 )
 
 __all__ = [
+    "Batch",
     "BatchStarterSetup",
     "CompleteAll",
     "Completed",
@@ -25,7 +30,10 @@ __all__ = [
     "Execute",
     "Executed",
     "ExecutorSetup",
+    "PacedSetup",
     "StartMany",
     "Started",
+    "WorkUntil",
+    "Worked",
     "converse",
 ]

@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from time import monotonic, monotonic_ns, process_time_ns, time_ns
-
-import msgspec
-from msgspec import Struct
 
 from ..http1 import Answer, ConnectionLost
 from .conversations import Conversation, converse
 from .orders import CompleteAll, Completed, Execute, Executed, ExecutorSetup
+from .steps import NOTHING, OK, Reporting, Step, claim_request, steps_of
 
-_OK = 200
-_NOTHING = 204
 _PAUSE_S = 0.05
-_COMPLETION = b'{"result":{"ok":true}}'
-_REPORT = b'{"step_id":"%b","action":"complete","complete":{"result":{"ok":true}}}'
-
-
-class _Payload(Struct):
-    n: int
-    due_ms: int = 0
-
-
-class _Step(Struct):
-    """What is read of a claimed step."""
-
-    step_id: str
-    run_path: str
-    payload: _Payload
-
-
-class _Steps(Struct):
-    steps: list[_Step]
-
-
-class _Result(Struct):
-    code: int
-
-
-class _Results(Struct):
-    results: list[_Result]
-
-
-_step = msgspec.json.Decoder(_Step)
-_steps = msgspec.json.Decoder(_Steps)
-_results = msgspec.json.Decoder(_Results)
 
 
 class Executor:
@@ -55,16 +17,21 @@ class Executor:
 
     def __init__(self, setup: ExecutorSetup) -> None:
         self._setup = setup
-        self._held: list[_Step] = []
-        most = "" if setup.single else f"&max={setup.max_steps}"
-        target = f"?capability={setup.capability}&lease={setup.lease_ms}ms&wait={setup.wait_ms}ms{most}"
-        self._claim = setup.scheduler.request("POST", f"/_workflows/_steps/_claim{target}", headers=_headers(setup))
+        self._held: list[Step] = []
+        self._claim = claim_request(
+            setup.scheduler,
+            setup.capability,
+            setup.tenant,
+            max_steps=None if setup.single else setup.max_steps,
+            lease_ms=setup.lease_ms,
+            wait_ms=setup.wait_ms,
+        )
 
     def perform(self, order: Execute | CompleteAll) -> Executed | Completed:
         return self._execute(order) if isinstance(order, Execute) else self._complete_all(order)
 
     def _execute(self, order: Execute) -> Executed:
-        reporting = _Reporting(self._setup)
+        reporting = self._reporting()
         run = _Executing(self._setup, self._claim, order, reporting)
         cpu_ns, began_ns = process_time_ns(), monotonic_ns()
         conversations = [run.conversation() for _ in range(self._setup.connections)]
@@ -93,7 +60,7 @@ class Executor:
         )
 
     def _complete_all(self, order: CompleteAll) -> Completed:
-        reporting = _Reporting(self._setup)
+        reporting = self._reporting()
         held, self._held = self._held, []
         batches = iter([held[at : at + order.batch] for at in range(0, len(held), order.batch)])
         began_ns = monotonic_ns()
@@ -101,17 +68,20 @@ class Executor:
         converse(self._setup.scheduler, conversations, until_s=monotonic() + order.within_s)
         return Completed(began_ns, monotonic_ns(), reporting.completed, dict(reporting.refused))
 
+    def _reporting(self) -> Reporting:
+        return Reporting(self._setup.scheduler, self._setup.tenant, single=self._setup.single)
+
 
 class _Executing:
     """One order under way. Answers are decoded at once, since their leases are what is completed next."""
 
-    def __init__(self, setup: ExecutorSetup, claim: bytes, order: Execute, reporting: _Reporting) -> None:
+    def __init__(self, setup: ExecutorSetup, claim: bytes, order: Execute, reporting: Reporting) -> None:
         self._setup = setup
         self._claim = claim
         self._left = order.steps
         self._leaving = order.sit_out
         self._reporting = reporting
-        self.steps: list[list[_Step]] = []
+        self.steps: list[list[Step]] = []
         self.claimed_ns = 0
         self.claim_ns: list[int] = []
         self._arrived_ns: list[int] = []
@@ -154,14 +124,14 @@ class _Executing:
             elif not steps and self._leaving:
                 return
 
-    def _read(self, answer: Answer) -> list[_Step] | None:
+    def _read(self, answer: Answer) -> list[Step] | None:
         """The steps that a claim brought; None when it failed."""
-        if answer.status not in (_OK, _NOTHING):
+        if answer.status not in (OK, NOTHING):
             self.failures += 1
             return None
-        steps: list[_Step] = []
-        if answer.status == _OK:
-            steps = [_step.decode(answer.body)] if self._setup.single else _steps.decode(answer.body).steps
+        steps: list[Step] = []
+        if answer.status == OK:
+            steps = steps_of(answer.body, single=self._setup.single)
         if not steps:
             self.empty += 1
             return steps
@@ -171,49 +141,3 @@ class _Executing:
         self.claimed_ns = answer.arrived_ns
         self._arrived_ns.append(answer.arrived_ns)
         return steps
-
-
-class _Reporting:
-    """Completions, and what came of them."""
-
-    def __init__(self, setup: ExecutorSetup) -> None:
-        self._address = setup.scheduler
-        self._headers = _headers(setup)
-        self._single = setup.single
-        self.completed = 0
-        self.completed_ns = 0
-        self.in_flight = 0
-        self.refused: Counter[int] = Counter()
-
-    def conversation(self, batches: Iterator[list[_Step]]) -> Conversation:
-        for steps in batches:
-            yield from self.completion(steps)
-
-    def completion(self, steps: list[_Step]) -> Conversation:
-        """One request; a connection that is lost leaves its completions refused, under code 0."""
-        self.in_flight += 1
-        try:
-            answer = yield self._request(steps)
-        except ConnectionLost:
-            self.refused[0] += len(steps)
-            return
-        finally:
-            self.in_flight -= 1
-        self.completed_ns = answer.arrived_ns
-        codes = Counter({answer.status: len(steps)})
-        if answer.status == _OK and not self._single:
-            codes = Counter(result.code for result in _results.decode(answer.body).results)
-        self.completed += codes.pop(_OK, 0)
-        self.refused.update(codes)
-
-    def _request(self, steps: list[_Step]) -> bytes:
-        if self._single:
-            target, body = f"/_workflows/_steps/{steps[0].step_id}/_complete", _COMPLETION
-        else:
-            reports = b",".join(_REPORT % step.step_id.encode() for step in steps)
-            target, body = "/_workflows/_steps/_bulk", b'{"reports":[%b]}' % reports
-        return self._address.request("POST", target, body, headers=self._headers)
-
-
-def _headers(setup: ExecutorSetup) -> tuple[str, ...]:
-    return () if setup.tenant is None else (f"X-Leasehold-Tenant: {setup.tenant}",)

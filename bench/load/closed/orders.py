@@ -113,3 +113,43 @@ class Executed(Struct, frozen=True):
     @property
     def steps(self) -> int:
         return sum(len(numbers) for numbers in self.claimed.values())
+
+
+class PacedSetup(Struct, frozen=True):
+    """So many executors, each on a connection: claim up to `max_steps`, work for `executor_ms`, complete them."""
+
+    scheduler: Address
+    capability: str
+    connections: int
+    max_steps: int
+    executor_ms: int
+    tenant: str | None = None
+    lease_ms: int = 60_000
+    wait_ms: int = 250
+
+
+class WorkUntil(Struct, frozen=True):
+    """Claim until then (monotonic nanoseconds), and complete what was claimed."""
+
+    until_ns: int
+
+
+class Batch(Struct, frozen=True, array_like=True):
+    """Steps that came with one claim: the numbers in their payloads, when they came, and their completion's moments.
+
+    `answered_ns` is 0 where no answer came.
+    """
+
+    numbers: list[int]
+    arrived_ns: int
+    completion_sent_ns: int
+    answered_ns: int
+
+
+class Worked(Struct, frozen=True):
+    """`failures` counts claims answered neither 200 nor 204; `refused` completions answered otherwise than 200."""
+
+    batches: list[Batch]
+    failures: int
+    refused: dict[int, int]
+    cpu_ns: int
