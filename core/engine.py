@@ -14,6 +14,7 @@ from random import Random
 import structlog
 
 from ..ilm import IndexNames
+from ..tenancy.adaptive import AdaptiveLimit
 from .catalog import Catalog
 from .catalog.canaries import Canaries
 from .change_feed import Change, Feeds, Watch
@@ -100,6 +101,7 @@ class Engine:
             places=self.places,
             tenants=self.tenants,
             shares=self.shares,
+            starts_limit=AdaptiveLimit(settings.commit.unacknowledged_max_starts),
         )
         self.control = Control(
             store=store,

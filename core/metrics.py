@@ -92,6 +92,15 @@ class Metrics:
             "Canaries that this replica removed because they failed too often.",
             registry=self.registry,
         )
+        self._starts_limit = Gauge(
+            "leasehold_starts_limit", "Starts that may wait to be acknowledged at this moment.", registry=self.registry
+        )
+        self._starts_under_way = Gauge(
+            "leasehold_starts_under_way", "Starts that wait to be acknowledged.", registry=self.registry
+        )
+        self._starts_refused = Counter(
+            "leasehold_starts_refused_total", "Starts answered 429, by quota.", ("quota",), registry=self.registry
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -160,6 +169,17 @@ class Metrics:
     def canary_rolled_back(self) -> None:
         """Count one canary that was removed by itself."""
         self._canary_rollbacks.inc()
+
+    def watch_starts(self, limit: Callable[[], float], under_way: Callable[[], float]) -> None:
+        """Ask for the limit on starts under way, and for their number, whenever the counters are read."""
+        self._starts_limit.set_function(limit)
+        self._starts_under_way.set_function(under_way)
+
+    def starts_refused(self, quota: str, count: int = 1) -> None:
+        """Count starts that were answered 429. Which workflow a quota is of is left out: names have no bound."""
+        room, _, rest = quota.partition(".")
+        word = f"{room}.{rest.rpartition('.')[2]}" if room in ("workflows", "capabilities") else quota
+        self._starts_refused.labels(word).inc(count)
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

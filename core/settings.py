@@ -60,6 +60,8 @@ class CommitSettings(Struct, frozen=True):
 
     `overlap_min_documents`: a bulk leaves while another is under way if it has at least so many; fewer wait for that
     one's answer, as a bulk costs Elasticsearch as much as some twenty documents. Too low makes many small bulks.
+    `unacknowledged_max_starts`: so many starts of a replica wait to be acknowledged at most, and fewer while
+    Elasticsearch is slow (`tenancy.adaptive`). Too low refuses large batches, too high costs memory.
     """
 
     bulks_in_flight: Positive = 2
@@ -68,6 +70,7 @@ class CommitSettings(Struct, frozen=True):
     bulk_max_bytes: Positive = 5_000_000
     backoff_initial_ms: Positive = 50
     backoff_max_ms: Positive = 5_000
+    unacknowledged_max_starts: Positive = 20_000
 
 
 class WindowSettings(Struct, frozen=True):

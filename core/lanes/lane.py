@@ -102,6 +102,7 @@ class Lane:
             settings=parts.settings.commit,
             limits=parts.settings.limits,
             metrics=parts.metrics,
+            starts_limit=parts.starts_limit,
             listener=self,
         )
 

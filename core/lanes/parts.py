@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from ...ilm import IndexNames
+from ...tenancy.adaptive import AdaptiveLimit
 from ..catalog import Catalog
 from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
@@ -41,6 +42,7 @@ class Parts:
     places: Places
     tenants: Tenants
     shares: ShareKeeper
+    starts_limit: AdaptiveLimit
 
 
 class LaneKeeper(Protocol):

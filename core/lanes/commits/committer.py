@@ -9,7 +9,7 @@ are acknowledged. What an item's answer means:
   read and its write id compared. A read alone proves nothing, since the primary may lose it: whatever is found, the
   instance is written again by CAS and the callers wait for that acknowledgement.
 - the fence refused: another replica owns the lane. Nobody is answered and the lane is dropped.
-- 429, 413 for the request: the bulk is halved, the lane backs off with jitter, admission closes.
+- 429, 413 for the request: the bulk is halved, the lane backs off with jitter, admission closes, and narrows.
 - 400: this instance is set aside with that reason, the others go on.
 - 403, 404 for the index: the lane is unavailable and tries again.
 """
@@ -24,6 +24,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from ....tenancy.adaptive import AdaptiveLimit
 from ...errors import OutcomeUnknown, StoreRejected, StoreUnavailable
 from ...es.lines import fence_lines
 from ...metrics import Metrics
@@ -80,6 +81,7 @@ class Committer:
         settings: CommitSettings,
         limits: LimitSettings,
         metrics: Metrics,
+        starts_limit: AdaptiveLimit,
         listener: CommitListener,
     ) -> None:
         self._store = store
@@ -89,6 +91,7 @@ class Committer:
         self._random = random
         self._settings = settings
         self._metrics = metrics
+        self._starts_limit = starts_limit
         self._listener = listener
         self._changed: dict[Resident, None] = {}
         self._bulks = 0
@@ -227,8 +230,9 @@ class Committer:
         lines += self._fence
         unknown: list[Write] = []
         self._metrics.bulk(self._index, len(writes))
+        number = self._starts_limit.sent(len(writes), self._clock.monotonic_ms())
         try:
-            items = await self._store.bulk(lines, index=self._index)
+            items = await self._answered(number, lines)
         except StoreUnavailable as error:
             self._push_back(writes, str(error))
         except OutcomeUnknown as error:
@@ -248,6 +252,16 @@ class Committer:
             # What came back unsettled after the lane was closed has nobody else to settle it.
             self._listener.lost(f"lane {self._index} is closed")
         self.flush()
+
+    async def _answered(self, number: int, lines: Sequence[bytes]) -> Sequence[BulkItem]:
+        """One bulk; admission learns how long it took. Raises: as `Store.bulk`."""
+        try:
+            items = await self._store.bulk(lines, index=self._index)
+        except BaseException:
+            self._starts_limit.unanswered(number)
+            raise
+        self._starts_limit.answered(number, self._clock.monotonic_ms())
+        return items
 
     def _read_answers(self, writes: list[Write], items: Sequence[BulkItem]) -> list[Write]:
         """Settle what is certain; returns the writes whose outcome is not."""
@@ -339,6 +353,7 @@ class Committer:
 
     def _slow_down(self, reason: str) -> None:
         """The next bulk is smaller and later; while a pause lasts it is not made longer."""
+        self._starts_limit.pushed_back(self._clock.monotonic_ms())
         if self._paused_until_ms <= self._clock.monotonic_ms():
             self._bulk_documents = max(1, self._bulk_documents // 2)
             self._pause()

@@ -36,6 +36,7 @@ from ...principal import Principal
 from ...problems import problem_of
 from ...violations import wire_violations
 from ..looking.reads import Reads
+from .admission import Admission, Admitted
 from .key_documents import KeyDocument, KeyDocuments
 from .start_keys import StartKey, StartTexts, start_texts
 
@@ -68,15 +69,32 @@ class Starts:
         self._reads = reads
         self._peers = peers
         self._keys = KeyDocuments(engine.store, engine.names.keys)
+        self._admission = Admission(engine)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, key: str | None, traceparent: str | None
     ) -> tuple[StartAnswer, bool]:
         """The instance, and whether this request created it. Raises: as `Replica.start`; Relayed."""
         try:
-            self._admit()
+            with self._admission.admit() as admitted:
+                return await self._start(principal, name, body, admitted, key=key, traceparent=traceparent)
+        except QuotaExceeded as refused:
+            self._engine.metrics.starts_refused(refused.quota)
+            raise
+
+    async def _start(
+        self,
+        principal: Principal,
+        name: str,
+        body: StartBody,
+        admitted: Admitted,
+        *,
+        key: str | None,
+        traceparent: str | None,
+    ) -> tuple[StartAnswer, bool]:
+        try:
             offer = await self._engine.catalog.offer(principal, name, body.version)
-            return await self._start_here(self._asked(principal, offer, body, key, traceparent))
+            return await self._start_here(self._asked(principal, offer, body, key, traceparent), admitted)
         except NotOwner as owner:
             if owner.address is None:
                 raise
@@ -84,18 +102,29 @@ class Starts:
         assert answer.start is not None
         return answer.start, answer.created
 
-    async def _start_here(self, asked: Asked) -> tuple[StartAnswer, bool]:
+    async def _start_here(self, asked: Asked, admitted: Admitted) -> tuple[StartAnswer, bool]:
         if asked.texts.key is not None:
-            return await self._start_keyed(asked, asked.texts.key)
+            return await self._start_keyed(asked, asked.texts.key, admitted)
         recalled = await self._recall(asked)
         lane = await self._lane_for(asked)
-        return await self._begin_and_answer(lane, self._new_id(lane), asked, recalled), True
+        return await self._begin_and_answer(lane, self._new_id(lane), asked, admitted, recalled), True
 
     async def start_many(
         self, principal: Principal, starts: list[StartItem], *, traceparent: str | None
     ) -> list[StartResult]:
+        """As many as there is room for, each with its outcome. Raises: QuotaExceeded where there is none."""
+        try:
+            with self._admission.admit(len(starts)) as admitted:
+                results = await self._start_items(principal, starts[: admitted.count], admitted, traceparent)
+        except QuotaExceeded as refused:
+            self._engine.metrics.starts_refused(refused.quota, len(starts))
+            raise
+        return results + [self._result_of(self._admission.no_room()) for _ in starts[len(results) :]]
+
+    async def _start_items(
+        self, principal: Principal, starts: list[StartItem], admitted: Admitted, traceparent: str | None
+    ) -> list[StartResult]:
         """Those without key, group and memory go to one lane and so into one bulk; the others go side by side."""
-        self._admit()
         results: list[StartResult | None] = [None] * len(starts)
         known: dict[tuple[str, int | None], Offer] = {}
         plain: list[tuple[int, Asked]] = []
@@ -108,7 +137,7 @@ class Starts:
                     known[item.workflow, item.version] = offer
                 asked = self._asked(principal, offer, item, item.idempotency_key, traceparent)
             except LeaseholdError as error:
-                results[slot] = _start_result(error)
+                results[slot] = self._result_of(error)
             else:
                 if asked.plain:
                     plain.append((slot, asked))
@@ -118,10 +147,11 @@ class Starts:
 
         async def start_apart(slot: int) -> None:
             async with limit:
-                results[slot] = await self._start_item(principal, starts[slot], traceparent)
+                results[slot] = await self._start_item(principal, starts[slot], admitted, traceparent)
 
         async def start_plain() -> None:
-            found = await self._start_plain(principal, [(starts[slot], asked) for slot, asked in plain], traceparent)
+            items = [(starts[slot], asked) for slot, asked in plain]
+            found = await self._start_plain(principal, items, admitted, traceparent)
             for (slot, _), result in zip(plain, found, strict=True):
                 results[slot] = result
 
@@ -129,7 +159,11 @@ class Starts:
         return [result for result in results if result is not None]
 
     async def _start_plain(
-        self, principal: Principal, starts: Sequence[tuple[StartItem, Asked]], traceparent: str | None
+        self,
+        principal: Principal,
+        starts: Sequence[tuple[StartItem, Asked]],
+        admitted: Admitted,
+        traceparent: str | None,
     ) -> list[StartResult]:
         """Raises: NotOwner; Relayed."""
         try:
@@ -139,22 +173,24 @@ class Starts:
                 raise
             request = StartManyAt(principal, [item for item, _ in starts], traceparent)
             return (await self._peers.ask(owner.address, request)).starts or []
-        ticket = Ticket(len(starts))
+        ticket = admitted.ticket(len(starts))
         ids = new_instance_ids(lane.name, self._engine.clock.now_ms(), self._engine.random, len(starts))
         for slot, (_, asked) in enumerate(starts):
             try:
                 self._begin(lane, ids[slot], asked, ticket, slot)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
-        return [_start_result(outcome) for outcome in await ticket.wait()]
+        return [self._result_of(outcome) for outcome in await ticket.wait()]
 
-    async def _start_item(self, principal: Principal, item: StartItem, traceparent: str | None) -> StartResult:
+    async def _start_item(
+        self, principal: Principal, item: StartItem, admitted: Admitted, traceparent: str | None
+    ) -> StartResult:
         try:
-            answer, created = await self.start(
-                principal, item.workflow, item, key=item.idempotency_key, traceparent=traceparent
+            answer, created = await self._start(
+                principal, item.workflow, item, admitted, key=item.idempotency_key, traceparent=traceparent
             )
         except LeaseholdError as error:
-            return _start_result(error)
+            return self._result_of(error)
         return _result(201 if created else 200, answer)
 
     def _asked(
@@ -168,15 +204,13 @@ class Starts:
         texts = start_texts(compiled.plan, principal.tenant, body, inputs, key)
         return Asked(principal, compiled, body, traceparent, inputs, texts)
 
-    def _admit(self) -> None:
-        engine = self._engine
-        if engine.history.behind:
-            raise QuotaExceeded(
-                f"history is {engine.history.lag_records} records behind; starts are admitted again when it catches up",
-                "history_lag",
-            )
-        if any(lane.committer.pushed_back for lane in engine.lanes.values()):
-            raise QuotaExceeded("Elasticsearch pushes back; starts are admitted again when it takes writes", "store")
+    def _result_of(self, outcome: StartAnswer | LeaseholdError) -> StartResult:
+        if not isinstance(outcome, LeaseholdError):
+            return _result(201, outcome)
+        if isinstance(outcome, QuotaExceeded):
+            self._engine.metrics.starts_refused(outcome.quota)
+        problem = problem_of(outcome)
+        return StartResult(problem.status, problem=problem)
 
     def _new_id(self, lane: Lane) -> str:
         return new_instance_id(lane.name, self._engine.clock.now_ms(), self._engine.random)
@@ -194,9 +228,9 @@ class Starts:
         return await self._engine.recall(memory)
 
     async def _begin_and_answer(
-        self, lane: Lane, instance_id: str, asked: Asked, recalled: Recalled | None
+        self, lane: Lane, instance_id: str, asked: Asked, admitted: Admitted, recalled: Recalled | None
     ) -> StartAnswer:
-        ticket = Ticket()
+        ticket = admitted.ticket()
         resident = self._begin(lane, instance_id, asked, ticket, 0, recalled)
         answer: StartAnswer = await ticket.answer()
         if asked.texts.group is None or lane.closed or lane.residents.get(instance_id) is not resident:
@@ -277,7 +311,7 @@ class Starts:
             raise PayloadTooLarge(what, len(encoded), limit)
         return lane.side_value(instance_id, name, value, encoded)
 
-    async def _start_keyed(self, asked: Asked, key: StartKey) -> tuple[StartAnswer, bool]:
+    async def _start_keyed(self, asked: Asked, key: StartKey, admitted: Admitted) -> tuple[StartAnswer, bool]:
         """The key document comes first and decides which instance there is; then that instance is made to exist."""
         group = asked.texts.group
         try:
@@ -287,7 +321,7 @@ class Starts:
             found = await self._keys.find(key.id)
             if found is None:
                 raise
-            return await self._repeated(asked, key, *found, None, elsewhere)
+            return await self._repeated(asked, key, admitted, *found, None, elsewhere)
         if group is not None:
             lane.groups.hold(group.id)
         try:
@@ -299,9 +333,9 @@ class Starts:
             )
             holder, version = await self._keys.hold(key.id, document)
             if holder.instance_id != document.instance_id:
-                return await self._repeated(asked, key, holder, version, lane, None)
+                return await self._repeated(asked, key, admitted, holder, version, lane, None)
             recalled = await self._recall(asked)
-            return await self._begin_and_answer(lane, document.instance_id, asked, recalled), True
+            return await self._begin_and_answer(lane, document.instance_id, asked, admitted, recalled), True
         finally:
             if group is not None:
                 lane.groups.release(group.id)
@@ -310,6 +344,7 @@ class Starts:
         self,
         asked: Asked,
         key: StartKey,
+        admitted: Admitted,
         holder: KeyDocument,
         version: Version | None,
         lane: Lane | None,
@@ -347,7 +382,7 @@ class Starts:
             found = await self._existing(asked.principal, instance_id)
             assert found is not None
             return found, False
-        return await self._begin_and_answer(lane, instance_id, asked, recalled), True
+        return await self._begin_and_answer(lane, instance_id, asked, admitted, recalled), True
 
     async def _existing(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         lane = self._engine.lane_of(instance_id)
@@ -371,10 +406,3 @@ def _answer_of(resident: Resident) -> StartAnswer:
 
 def _result(code: int, answer: StartAnswer) -> StartResult:
     return StartResult(code, answer.instance_id, answer.version, answer.status)
-
-
-def _start_result(outcome: StartAnswer | LeaseholdError) -> StartResult:
-    if isinstance(outcome, LeaseholdError):
-        problem = problem_of(outcome)
-        return StartResult(problem.status, problem=problem)
-    return _result(201, outcome)
