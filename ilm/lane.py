@@ -29,8 +29,10 @@ FIELDS: Mapping = {
     "parent_id": keyword(),
     # The instance's concurrency group; absent for one without.
     "group": keyword(),
-    # True while the instance waits for a slot of its group. Absent otherwise.
+    # True while the instance waits for a slot of its group, or for its tenant to run less. Absent otherwise.
     "queued": boolean(doc_values=False),
+    # True while the instance, nobody's child, waits to begin. Absent otherwise.
+    "backlogged": boolean(doc_values=False),
     "correlation_id": keyword(),
     # `key=value`, for each entry of `labels`.
     "label_pairs": keyword(),

@@ -82,8 +82,8 @@ class InstanceView(Struct, frozen=True, omit_defaults=True):
 
     `ending`: what it will be once its compensations and its `on_failure` or `on_cancel` steps are done; `undone` says
     how the compensations went. `kept_signals` wait for a step that waits for them, `signals` holds the last payload of
-    each name. `queued`: it waits for a slot of its concurrency group. `redrives`: how often it was brought back after
-    an end. A child instance names its parent and the step there.
+    each name. `queued`: it waits for a slot of its concurrency group, or for its tenant to run less. `redrives`: how
+    often it was brought back after an end. A child instance names its parent and the step there.
     """
 
     instance_id: str

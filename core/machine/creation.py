@@ -34,11 +34,13 @@ def new_instance(
     memory_key: str | None = None,
     group: str | None = None,
     queued: bool = False,
+    priority_ceiling: int = 0,
 ) -> Instance:
     """An instance with every step of its own list pending; `Started` is the first event to apply to it.
 
     `inputs` are checked and have their defaults; they and `trigger` may be `SideValue`s. The definition's labels are
     its labels too, and `labels` win over them. The deadline of `max_duration` counts from `at_ms`.
+    `priority_ceiling`: the best priority that it may have.
     """
     return Instance(
         id=id,
@@ -47,7 +49,7 @@ def new_instance(
         definition_tenant=definition_tenant,
         tenant=tenant,
         space=space,
-        priority=plan.priority,
+        priority=max(plan.priority, priority_ceiling),
         created_at_ms=at_ms,
         deadline_ms=at_ms + plan.max_duration_ms if plan.max_duration_ms else 0,
         steps=dict.fromkeys(plan.main.names, _PENDING),
@@ -68,4 +70,5 @@ def new_instance(
         memory_key=memory_key,
         group=group,
         queued=queued,
+        backlogged=parent_id is None,
     )

@@ -70,13 +70,24 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
     if refused is not None:
         return Transition(instance, (), refused)
     if kind is Claimed:
+        if instance.backlogged:
+            turn.set("backlogged", False)
         return turn.transition()  # nothing follows from it: what is ready makes the instance running already
     if turn.untouched and kind is not Started:
         return Transition(instance)
     if instance.status in FINAL_INSTANCE and turn.ended:
         return turn.transition()
     settle(turn)
+    if turn.get("backlogged"):
+        _leave_backlog(turn)
     return turn.transition()
+
+
+def _leave_backlog(turn: Turn) -> None:
+    """Whoever waits for anything but executors and its own turn has begun."""
+    waits = turn.get("queued") or turn.status in (InstanceStatus.RUNNING, InstanceStatus.PAUSED)
+    if turn.ended or not waits:
+        turn.set("backlogged", False)
 
 
 def _started(turn: Turn, event: Started) -> Refused | None:

@@ -28,7 +28,7 @@ class Started(Event, frozen=True, tag="started", gc=False):
 
 
 class Admitted(Event, frozen=True, tag="admitted", gc=False):
-    """A slot of its concurrency group is free: a queued instance starts."""
+    """It is the turn of a queued instance: it starts."""
 
 
 class Claimed(Event, frozen=True, tag="claimed", gc=False):
@@ -153,7 +153,8 @@ class RetryRequested(Event, frozen=True, tag="retry", gc=False):
     """Do a step again, and all that comes after it; also brings back an instance that failed or was cancelled.
 
     `path` empty: the step that failed (each of them, where several did), or the first steps where `from_start`.
-    `inputs`, already checked, replace those of the instance; `replaced` is what these were, for a replay.
+    `inputs`, already checked, replace those of the instance; `replaced` is what these were, for a replay. `queued`: an
+    instance that is brought back waits until it is admitted, whether it has a concurrency group or not.
     """
 
     by: str
@@ -162,6 +163,7 @@ class RetryRequested(Event, frozen=True, tag="retry", gc=False):
     inputs: Any = None
     reason: str | None = None
     replaced: Any = None
+    queued: bool = False
 
 
 class Signalled(Event, frozen=True, tag="signal", gc=False):

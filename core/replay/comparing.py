@@ -62,6 +62,8 @@ def stored(instance: Instance) -> dict[str, Any]:
     for holder in (fields, *fields.get("steps", {}).values()):
         for name in [name for name in holder if name.endswith("_ref")]:
             del holder[name]
+    # Documents of earlier releases do not say it.
+    fields.pop("backlogged", None)
     if not fields.get("usage"):
         # One that was reset is not left out as the default is.
         fields.pop("usage", None)

@@ -24,7 +24,7 @@ GIVEN = frozenset(
 CHANGING = frozenset(
     {"status", "deadline_ms", "finished_at_ms", "tokens", "steps", "inputs", "inputs_ref", "outputs", "outputs_ref"}
     | {"error", "usage", "attempts", "vars", "signals", "inbox", "queued_at_ms", "remembered", "ending", "undone"}
-    | {"paused_by", "queued", "redrives", "renumbered", "earlier"}
+    | {"paused_by", "queued", "backlogged", "redrives", "renumbered", "earlier"}
 )
 
 
@@ -51,10 +51,11 @@ class Recording(Struct, frozen=True, omit_defaults=True):
             inputs=self._first_inputs(),
             steps=dict.fromkeys(plan.main.names, StepState()),
             queued=self._first_queued(),
+            backlogged=self.instance.parent_id is None,
         )
 
     def _first_queued(self) -> bool:
-        """Whether it had to wait for a slot of its group at first: what came after a retry says nothing of that."""
+        """Whether it had to wait for its turn at first: what came after a retry says nothing of that."""
         for event in self.events:
             if type(event) in (Admitted, RetryRequested):
                 return type(event) is Admitted

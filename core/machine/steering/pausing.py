@@ -24,7 +24,7 @@ def paused(turn: Turn, event: PauseRequested) -> Refused | None:
     if turn.paused:
         return None
     if turn.ending is not None or turn.get("queued"):
-        what = "is ending" if turn.ending is not None else "waits for a slot of its concurrency group"
+        what = "is ending" if turn.ending is not None else "is queued, and has not begun"
         return Refused("not_open", f"the instance can't be paused: it {what}")
     for path, state in turn.steps.items():
         if state.status is StepStatus.READY:

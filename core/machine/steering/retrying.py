@@ -39,9 +39,10 @@ def retried(turn: Turn, event: RetryRequested) -> Refused | None:
     error = ErrorInfo("retried", f"done again, asked for by {event.by}")
     for path in _with_dependents(turn, again):
         _reset(turn, path, error)
-    if ended and turn.instance.group is not None:
+    if ended and (event.queued or turn.instance.group is not None):
         # It gave its slot up when it ended: it waits for one like any other.
         turn.set("queued", True)
+        turn.set("backlogged", True)
         turn.set("queued_at_ms", turn.at_ms)
     else:
         begin_due(turn)
@@ -61,7 +62,7 @@ def _refusal(turn: Turn, event: RetryRequested, ended: bool) -> Refused | None:
     if turn.ending is not None:
         return Refused("not_open", "the instance is ending: retry it when it has ended")
     if turn.get("queued") and not ended:
-        return Refused("not_open", "the instance waits for a slot of its concurrency group, and has not begun")
+        return Refused("not_open", "the instance is queued, and has not begun")
     if not event.path:
         return None
     state = turn.steps.get(event.path)

@@ -20,7 +20,7 @@ def skipped(turn: Turn, event: SkipRequested) -> Refused | None:
     if state.status is StepStatus.SKIPPED:
         return None
     if turn.get("queued"):
-        return Refused("not_open", "the instance waits for a slot of its concurrency group: nothing of it has begun")
+        return Refused("not_open", "the instance is queued: nothing of it has begun")
     if state.status in FINAL_STEP:
         return Refused("not_open", f"step {path!r} can't be skipped: it is {state.status.value}")
     error = ErrorInfo("skipped", f"skipped by {event.by}" + (f": {event.reason}" if event.reason else ""))
