@@ -107,7 +107,7 @@ class Holding:
     quota is new, and nothing is taken until it is below. `owed`: units that other lanes wait for, which are not taken
     again once they are free. `open`: the quota's document, as last seen, gives out no more than is allowed. `wanted`:
     somebody was refused since units were last sought. `refused_ms` and `taken_ms` are when that, and the last taking,
-    were.
+    were. `peak`: the most slots that were taken at once since whoever keeps the share has set it back.
     """
 
     __slots__ = (
@@ -116,6 +116,7 @@ class Holding:
         "allowance",
         "open",
         "owed",
+        "peak",
         "quota",
         "refused_ms",
         "share",
@@ -130,6 +131,7 @@ class Holding:
         self.share = 0
         self.used = 0
         self.owed = 0
+        self.peak = 0
         self.open = False
         self.wanted = False
         self.refused_ms = -1
@@ -147,6 +149,7 @@ class Holding:
             self._tokens -= 1.0
         else:
             self.used += 1
+            self.peak = max(self.peak, self.used)
         self.taken_ms = now_ms
         return True
 
@@ -174,18 +177,23 @@ class Holding:
         missing = max(0.0, 1.0 - self._tokens)
         return int(missing / self._per_ms) + 1 if missing else 0
 
-    def spare(self, now_ms: int) -> int:
-        """How many units the lane could give back now. Of a rate any: what they hold in the burst goes with them."""
-        if self.quota.of_rate:
-            return self.share
-        return max(0, self.share - self.used)
-
-    def set_share(self, share: int, now_ms: int, *, full: bool = False) -> None:
-        """The share is another one. Units of a rate that are new are empty unless `full`; the rest keep theirs."""
+    def tokens(self, now_ms: int) -> float:
+        """How full the lane's part of a rate's burst is, 0 to `share`; 0.0 for slots."""
         self._fill(now_ms)
-        grown = max(0, share - self.share)
+        return self._tokens
+
+    def set_share(self, share: int, now_ms: int, *, filled: float = 0.0) -> float:
+        """The share is another one; returns how much of a rate's burst no longer fits in.
+
+        Units of a rate that are new are empty but for `filled`; the rest keep theirs.
+        """
+        self._fill(now_ms)
         self.share = share
-        self._tokens = min(float(share), self._tokens + (grown if full else 0))
+        if not self.quota.of_rate:
+            return 0.0
+        full = self._tokens + filled
+        self._tokens = min(float(share), full)
+        return full - self._tokens
 
     def allow(self, allowance: Allowance, now_ms: int) -> None:
         """The quota has changed: nothing is taken until its document gives out no more than that."""
