@@ -15,6 +15,7 @@ import structlog
 
 from ..ilm import IndexNames
 from ..tenancy.adaptive import AdaptiveLimit
+from ..tenancy.costs import Costs
 from .catalog import Catalog
 from .catalog.canaries import Canaries
 from .change_feed import Change, Feeds, Watch
@@ -75,7 +76,14 @@ class Engine:
         self.metrics = metrics
         self.replica_id = replica_id
         self.lanes: dict[str, Lane] = {}
-        self.queue = ReadyQueue()
+        self.tenants = Tenants(store=store, names=names, clock=clock, metrics=metrics)
+        self.tenants.on_changed.append(self._rules_changed)
+        costs = Costs(settings.tenancy.fair_by)
+        self.queue = ReadyQueue(
+            cost_of=lambda step: costs.of(step.kind),
+            weight_of=lambda tenant: self.tenants.rules.weight_of(tenant),
+            debt_max=costs.debt_max,
+        )
         self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
         self.history = History(
             store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
@@ -83,8 +91,6 @@ class Engine:
         self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
         self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
         self.history.on_ended = self._canaries.ended
-        self.tenants = Tenants(store=store, names=names, clock=clock, metrics=metrics)
-        self.tenants.on_changed.append(self._rules_changed)
         self.shares = ShareKeeper(self)
         self.parts = Parts(
             store=store,
@@ -102,6 +108,8 @@ class Engine:
             tenants=self.tenants,
             shares=self.shares,
             starts_limit=AdaptiveLimit(settings.commit.unacknowledged_max_starts),
+            costs=costs,
+            stoppers=[],
         )
         self.control = Control(
             store=store,
@@ -346,6 +354,7 @@ class Engine:
 
     def _rules_changed(self) -> None:
         """What is in force for tenants is another thing than before."""
+        self.queue.reweigh()
         for lane in self.lanes.values():
             lane.quotas.rules_changed()
 
@@ -422,6 +431,7 @@ class Engine:
         self, lane: Lane, resident: Resident, found: StoredDocument
     ) -> tuple[Resident, codec.Bookkeeping]:
         lane.withdraw(resident)
+        lane.quotas.left(resident)
         instance, bookkeeping = codec.decode_document(found.source)
         (instance,) = await with_sides(self.store, lane.index, [instance])
         assert found.version is not None

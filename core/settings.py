@@ -102,6 +102,18 @@ class HistorySettings(Struct, frozen=True):
     refresh_every_ms: Positive = 1_000
 
 
+class UsageSettings(Struct, frozen=True):
+    """Counting of usage, and budgets.
+
+    `every_ms`: how often, at most, `workflow-usage` is brought up with history; a bill lags by that much.
+    `budgets_every_ms`: how often, at most, a replica looks what tenants with budgets have spent elsewhere; too high lets
+    them overshoot, too low searches often while much ends.
+    """
+
+    every_ms: Positive = 10_000
+    budgets_every_ms: Positive = 1_000
+
+
 class LimitSettings(Struct, frozen=True):
     """Bounds on what callers may send.
 
@@ -117,6 +129,16 @@ class LimitSettings(Struct, frozen=True):
     lease_max_ms: Positive = 3_600_000
     claim_max_steps: Positive = 1_000
     wait_max_ms: Positive = 60_000
+
+
+class TenancySettings(Struct, frozen=True):
+    """Fair shares. `fair_by`: what tenants get their weighted share of: the executors' time, or claims, however long
+    they take. `exchange_every_ms`: how often replicas tell each other whom they have served; too high and the shares
+    of tenants that wait at some replicas alone are off for longer.
+    """
+
+    fair_by: Literal["executor_time", "claims"] = "executor_time"
+    exchange_every_ms: Positive = 1_000
 
 
 class ServerSettings(Struct, frozen=True):
@@ -141,4 +163,5 @@ class Settings(Struct, frozen=True):
     windows: WindowSettings = WindowSettings()
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
+    tenancy: TenancySettings = TenancySettings()
     server: ServerSettings = ServerSettings()

@@ -5,6 +5,6 @@ served first. A tenant that was idle re-enters at the queue's own virtual time, 
 and pays no debt for having been served when nobody else wanted anything.
 """
 
-from .fair_queue import FairQueue
+from .fair_queue import FairQueue, May
 
-__all__ = ["FairQueue"]
+__all__ = ["FairQueue", "May"]

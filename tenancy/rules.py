@@ -78,6 +78,12 @@ class TenantRules(Struct, frozen=True, kw_only=True):
     paused: bool = False
     refused: bool = False
 
+    @property
+    def limits_steps(self) -> bool:
+        """Whether claims of its steps have something to keep to."""
+        limited = self.max_running_steps is not None or self.claim_rate is not None
+        return limited or self.paused or bool(self.capabilities or self.budgets or self.breaker)
+
 
 class Rules(Struct, frozen=True):
     """All that is in force. `seq_no`: how far the tenants index was read, so later rules have a higher one.
@@ -94,6 +100,18 @@ class Rules(Struct, frozen=True):
         """A tenant's own rules, or the defaults under its name."""
         found = self.tenants.get(tenant)
         return replace(self.defaults, tenant=tenant) if found is None else found
+
+    def weight_of(self, tenant: str) -> float:
+        return self.tenants.get(tenant, self.defaults).weight
+
+    @property
+    def limits_steps(self) -> bool:
+        """Whether any claim has something to keep to. O(tenants)."""
+        return (
+            bool(self.capabilities)
+            or self.defaults.limits_steps
+            or any(tenant.limits_steps for tenant in self.tenants.values())
+        )
 
 
 NO_RULES = Rules()

@@ -36,12 +36,13 @@ from ..ports import StoredDocument
 from . import codec
 from .children.keeping import Children
 from .commits.committer import Committer
+from .commits.drafts import Write
 from .event_log import log_entry
 from .forgotten import clear_up
 from .groups.groups import Groups
 from .memory.ready_queue import ReadyStep
 from .memory.residency import Residency
-from .memory.resident import Answer, Named, Pending, Resident
+from .memory.resident import Answer, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
 from .quotas.lane_quotas import LaneQuotas
@@ -185,8 +186,10 @@ class Lane:
         refused = self.apply(resident, Claimed(at_ms, step.path, ttl_ms, worker))
         if refused is not None:
             log.error("lane.ready_step_refused", instance_id=resident.id, step=step.path, reason=refused.detail)
+            self.quotas.give_back(step.tenant, step.capability)
             return 0
         self.timers.lease(resident, step.path, ttl_ms)
+        self.quotas.granted(resident, step)
         return ttl_ms
 
     def side_value(
@@ -207,6 +210,7 @@ class Lane:
                 self._offer(resident, path, step.ready_at_ms)
             elif step.status is StepStatus.CLAIMED and path not in resident.leases:
                 self.timers.lease(resident, path, step.lease_ttl_ms)
+        self.quotas.loaded(resident)
         self.timers.wake_at(resident, next_wake_ms(instance))
         if resident.outbox:
             if any(record.entry.kind == "memory" for record in resident.outbox.values()):
@@ -220,6 +224,7 @@ class Lane:
     def leave_alone(self, resident: Resident) -> None:
         """Forget an instance that has ended or can't be dealt with; its document is left as it is."""
         self.residents.pop(resident.id, None)
+        self.quotas.left(resident)
         self.withdraw(resident)
 
     def withdraw(self, resident: Resident) -> None:
@@ -241,6 +246,7 @@ class Lane:
         self.open = False
         self.closed = True
         self.windows.close()
+        self.quotas.close()
         self.residency.close()
         self.groups.close()
         self.children.close()
@@ -252,15 +258,23 @@ class Lane:
             self.withdraw(resident)
         settle_all(answers, Unavailable(f"lane {self.name} is changing its owner: {reason}"))
 
+    def step_ready(self) -> None:
+        """Steps may be claimed that could not: claims that wait are to be served."""
+        self._keeper.step_ready()
+
     # CommitListener
 
     def flushing(self) -> None:
         self._keeper.match()
 
-    def acknowledged(self, resident: Resident, named: Named, intents: Sequence[Pending]) -> None:
-        if named and not self.leaving:
-            self._history.deliver(resident, named)
-        self.children.acknowledged(resident, intents)
+    def acknowledged(self, resident: Resident, write: Write) -> None:
+        if write.freed:
+            paths = resident.freed[: write.freed]
+            del resident.freed[: write.freed]
+            self.quotas.freed(resident, paths)
+        if write.named and not self.leaving:
+            self._history.deliver(resident, write.named)
+        self.children.acknowledged(resident, write.intents)
         self.residency.consider(resident)
         self.groups.acknowledged(resident)
 
@@ -298,12 +312,13 @@ class Lane:
 
     def _follow(self, resident: Resident, effect: Effect, before: Instance) -> None:
         if type(effect) is StepReady:
+            self.quotas.lease_ended(resident, effect.path)
             resident.inputs[effect.path] = effect.input
             self._offer(resident, effect.path, effect.ready_at_ms)
         elif type(effect) is AttemptEnded:
             self.records.attempt_ended(resident, effect, before)
         elif type(effect) is LeaseEnded:
-            resident.lease_ended(effect.path)
+            self.quotas.lease_ended(resident, effect.path)
             resident.told_to_stop(effect.path, effect.token, effect.reason)
         elif type(effect) is ReadyEnded:
             step = resident.ready.pop(effect.path, None)
@@ -319,8 +334,16 @@ class Lane:
     def _offer(self, resident: Resident, path: str, ready_at_ms: int) -> None:
         instance = resident.instance
         rank = ready_at_ms + instance.priority * self._settings.lanes.age_step_ms
-        capability = resident.plan.step(path).executor
-        step = resident.ready[path] = ReadyStep(resident, path, capability, instance.tenant, rank)
+        planned = resident.plan.step(path)
+        step = resident.ready[path] = ReadyStep(
+            resident,
+            path,
+            planned.executor,
+            instance.tenant,
+            rank,
+            gate=self.quotas,
+            kind=(instance.workflow, planned.name),
+        )
         if not self.leaving:
             self.windows.add(step)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...ilm import IndexNames
 from ...tenancy.adaptive import AdaptiveLimit
+from ...tenancy.costs import Costs
 from ..catalog import Catalog
 from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
@@ -21,6 +22,7 @@ from .memory.windows import Budget
 if TYPE_CHECKING:
     from .lane import Lane
     from .memory.resident import Resident
+    from .quotas.lane_quotas import Stopper
     from .quotas.share_keeper import ShareKeeper
 
 
@@ -43,6 +45,8 @@ class Parts:
     tenants: Tenants
     shares: ShareKeeper
     starts_limit: AdaptiveLimit
+    costs: Costs
+    stoppers: list[Stopper]
 
 
 class LaneKeeper(Protocol):

@@ -30,7 +30,7 @@ class Records:
     def attempt_ended(self, resident: Resident, effect: AttemptEnded, before: Instance) -> None:
         """A row for the attempt; `before` is the instance as it was when the attempt ended."""
         record = effect.record
-        resident.lease_ended(record.path)
+        resident.lane.quotas.lease_ended(resident, record.path)
         row_id = f"{resident.id}:{record.path}:{record.attempt}"
         entry = OutboxEntry("step", self._index("step"), record)
         row = step_row(resident.instance, record, resident.input_of(before, record.path), effect.output)

@@ -46,6 +46,7 @@ class Timers:
         """Give a live lease its full time again; returns that time in milliseconds. Writes nothing."""
         ttl_ms = resident.instance.steps[path].lease_ttl_ms
         resident.leases[path] = self._clock.monotonic_ms() + ttl_ms
+        self._lane.quotas.renewed(resident, path)
         return ttl_ms
 
     def wake_at(self, resident: Resident, wake_at_ms: int) -> None:

@@ -31,7 +31,7 @@ from ...metrics import Metrics
 from ...ports import BulkItem, Clock, Store, StoredDocument
 from ...settings import CommitSettings, LimitSettings
 from .. import codec
-from ..memory.resident import Answer, Named, Pending, Resident
+from ..memory.resident import Answer, Resident
 from .drafts import Drafts, Write
 from .own_writes import OwnWrites
 
@@ -50,7 +50,7 @@ class CommitListener(Protocol):
     def flushing(self) -> None:
         """A bulk is about to be cut: what can still join it is to happen now."""
 
-    def acknowledged(self, resident: Resident, named: Named, intents: Sequence[Pending]) -> None:
+    def acknowledged(self, resident: Resident, write: Write) -> None:
         """A write of the instance stands: the records that it named may be delivered, its intents carried out."""
 
     def gone(self, resident: Resident) -> None:
@@ -323,7 +323,7 @@ class Committer:
         self._release(write)
         for ticket, slot, outcome in write.answers:
             ticket.settle(slot, outcome)
-        self._listener.acknowledged(resident, write.named, write.intents)
+        self._listener.acknowledged(resident, write)
 
     def _read_deletion(self, write: Write, item: BulkItem, unknown: list[Write]) -> None:
         if 200 <= item.status < 300 or item.status == 404:

@@ -28,6 +28,7 @@ class Write:
     named: Named = ()
     intents: Sequence[Pending] = ()
     strays: int = 0
+    freed: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +93,7 @@ class Drafts:
             named=named,
             intents=tuple(resident.intents) if resident.intents else (),
             strays=len(resident.strays),
+            freed=len(resident.freed),
         )
 
     def deletion(self, resident: Resident) -> Write | None:

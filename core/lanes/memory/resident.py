@@ -58,6 +58,8 @@ class Resident:
     `written_held` is the `held` of the last document written. `intents` are what it wants of its children, `told` is
     the usage and the attempts that its parent knows of. `heard`: it has ended, and its parent's document says so, or
     nobody asks for it any more. `childless`: it has ended, and none of its children's documents is left.
+    `freed` are the run paths of leases that have ended, until that is acknowledged. `charged`: what the tenant was
+    charged for each lease that this owner granted, and since when (monotonic milliseconds) it runs.
     `strays` are side documents that it no longer refers to, the first `strays_stored` of them as its document says.
     """
 
@@ -67,8 +69,10 @@ class Resident:
         "answers",
         "attempted",
         "changed",
+        "charged",
         "childless",
         "deletable",
+        "freed",
         "heard",
         "id",
         "in_flight",
@@ -115,6 +119,8 @@ class Resident:
         self.ready: dict[str, ReadyStep] = {}
         self.inputs: dict[str, Any] = {}
         self.leases: dict[str, int] = {}
+        self.freed: list[str] = []
+        self.charged: dict[str, tuple[float, int]] | None = None
         self.progress: dict[str, tuple[float | None, str | None]] | None = None
         self.stopped: dict[str, tuple[int, str]] | None = None
         self.wake_at_ms = 0
@@ -169,12 +175,6 @@ class Resident:
         if path not in inputs:
             inputs[path] = render_input(instance, self.plan, path)
         return inputs[path]
-
-    def lease_ended(self, path: str) -> None:
-        """Nobody holds the step any more."""
-        self.leases.pop(path, None)
-        if self.progress is not None:
-            self.progress.pop(path, None)
 
     def told_to_stop(self, path: str, token: int, reason: str) -> None:
         """A lease was taken away: its holder is told the reason at its next word, as long as memory has it."""

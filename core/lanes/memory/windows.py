@@ -13,7 +13,7 @@ ten tenants get long windows and ten thousand short ones, in the same memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -273,7 +273,7 @@ class Windows:
             instance, step.line = step.holder, None
             self._queue.withdraw(step)
             step.holder = None
-            again = ReadyStep(instance, step.path, step.capability, step.tenant, step.rank, live=False, line=line)
+            again = replace(step, holder=instance, live=False, line=line)
             instance.ready[step.path] = again
             line.surplus[again] = None
             self._on_surplus(instance)

@@ -20,6 +20,9 @@ class ShareKeeper:
     def want(self, lane: Lane, holding: Holding) -> None:
         """A lane needs more units than it has; when they come, or the quota opens, `lane.quotas.supplied` is told."""
 
+    def drop(self, lane: Lane, holding: Holding) -> None:
+        """The quota is not in force any more, and the lane has forgotten its holding."""
+
     def freed(self, lane: Lane, holding: Holding) -> None:
         """A unit is free that other lanes wait for."""
 

@@ -8,8 +8,9 @@ from leasehold.tenancy import FairQueue
 Entry = tuple[str, int]
 
 
-def queue_of(*tenants: str, each: int = 1_000) -> FairQueue[Entry]:
-    queue: FairQueue[Entry] = FairQueue(lambda entry: True)
+def queue_of(*tenants: str, each: int = 1_000, weights: dict[str, float] | None = None) -> FairQueue[Entry]:
+    known = {} if weights is None else weights
+    queue: FairQueue[Entry] = FairQueue(lambda entry: True, weight_of=lambda tenant: known.get(tenant, 1.0))
     for tenant in tenants:
         for n in range(each):
             queue.push(tenant, n, (tenant, n))
@@ -29,16 +30,17 @@ def test_tenants_of_equal_weight_take_turns_whatever_their_backlog() -> None:
 
 @pytest.mark.parametrize("weight", [2.0, 5.0, 10.0])
 def test_a_tenant_gets_its_weights_share_of_a_standing_backlog(weight: float) -> None:
-    queue = queue_of("heavy", "light", each=2_000)
-    queue.set_weight("heavy", weight)
+    queue = queue_of("heavy", "light", each=2_000, weights={"heavy": weight})
     served = Counter(tenant for tenant, _ in popped(queue, 1_100))
     assert served["heavy"] / served["light"] == pytest.approx(weight, rel=0.02)
 
 
 def test_a_changed_weight_holds_from_the_next_claim_on() -> None:
-    queue = queue_of("a", "b")
+    weights = {"a": 1.0}
+    queue = queue_of("a", "b", weights=weights)
     popped(queue, 100)
-    queue.set_weight("a", 3.0)
+    weights["a"] = 3.0
+    queue.reweigh()
     assert Counter(tenant for tenant, _ in popped(queue, 400))["a"] == pytest.approx(300, abs=4)
 
 
