@@ -50,7 +50,7 @@ class Load:
         except QuotaExceeded:
             self.refused += BATCH
             return
-        self.acknowledged += [result.instance_id for result in results if result.code == 201]
+        self.acknowledged += [result.instance_id or "" for result in results if result.code == 201]
         self.refused += sum(result.code == 429 for result in results)
 
 
