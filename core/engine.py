@@ -16,6 +16,7 @@ import structlog
 from ..ilm import IndexNames
 from ..tenancy.adaptive import AdaptiveLimit
 from ..tenancy.costs import Costs
+from .access import Access, Refusals
 from .catalog import Catalog
 from .catalog.canaries import Canaries
 from .change_feed import Change, Feeds, Watch
@@ -84,6 +85,8 @@ class Engine:
             weight_of=lambda tenant: self.tenants.rules.weight_of(tenant),
             debt_max=costs.debt_max,
         )
+        self.refusals = Refusals(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
+        self.access = Access(self.refusals)
         self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
         self.history = History(
             store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
@@ -160,6 +163,7 @@ class Engine:
         self._spawn(self._canaries.run())
         self._spawn(self.tenants.run())
         self._spawn(self.shares.run())
+        self._spawn(self.refusals.run())
         await self._watch()
 
     async def leave(self) -> None:
@@ -184,6 +188,7 @@ class Engine:
     async def close(self) -> None:
         """Orderly end: lanes are given back unless they were, and the loops end."""
         await self.leave()
+        await self.refusals.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

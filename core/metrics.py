@@ -101,6 +101,17 @@ class Metrics:
         self._starts_refused = Counter(
             "leasehold_starts_refused_total", "Starts answered 429, by quota.", ("quota",), registry=self.registry
         )
+        self._refused = Counter(
+            "leasehold_access_refused_total",
+            "Requests for another tenant's or space's (answered 404), and those that need a role (403), by what of.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._refusals_dropped = Counter(
+            "leasehold_access_refusals_dropped_total",
+            "Refusals that left no row in the audit trail: too many at once, or Elasticsearch did not take them.",
+            registry=self.registry,
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -180,6 +191,14 @@ class Metrics:
         room, _, rest = quota.partition(".")
         word = f"{room}.{rest.rpartition('.')[2]}" if room in ("workflows", "capabilities") else quota
         self._starts_refused.labels(word).inc(count)
+
+    def refused(self, kind: str) -> None:
+        """Count one refusal of something of that kind."""
+        self._refused.labels(kind).inc()
+
+    def refusals_dropped(self, count: int) -> None:
+        """Count refusals that leave no row."""
+        self._refusals_dropped.inc(count)
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

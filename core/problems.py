@@ -77,6 +77,11 @@ def problem_of(error: LeaseholdError) -> Problem:
     )
 
 
+def is_forbidden(error: LeaseholdError) -> bool:
+    """Whether it is answered 403, here or by the peer that was asked."""
+    return isinstance(error, Forbidden) or (isinstance(error, Relayed) and error.problem.status == 403)
+
+
 _WORDS: tuple[tuple[type[LeaseholdError], str], ...] = (
     (NotFound, "not-found"),
     (InvalidRequest, "unprocessable"),

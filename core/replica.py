@@ -33,6 +33,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
+from .access import Refusal
 from .engine import Engine
 from .operations.claiming.claims import Claims
 from .operations.claiming.executors import Executors
@@ -316,6 +317,12 @@ class Replica:
     def ready(self) -> bool:
         """Whether this replica serves a lane, or knows who does and can pass on: what `/readyz` says."""
         return self.owns_lanes() or bool(self._engine.control.owned_elsewhere())
+
+    def refused(self, principal: Principal, action: str, kind: str, id: str, reason: str) -> None:
+        """Note for the trail that the principal was told that it may not do that. Never waits."""
+        self._engine.refusals.note(
+            Refusal(principal, action, reason, kind, id, principal.tenant, principal.space),
+        )
 
     async def answer_peer(self, request: AnyPeerRequest) -> PeerAnswer:
         """Do what another replica asks, in this one's lanes only; what goes wrong is answered as a problem."""

@@ -26,7 +26,8 @@ EVENTS: Mapping = {
 AUDIT: Mapping = {
     "@timestamp": date(),
     "event": group(action=keyword(), outcome=keyword(), reason=text()),
-    "user": group(name=keyword(), roles=keyword()),
+    # `tenant` and `space` of who was refused what is not its own; the row's are of what was asked for.
+    "user": group(name=keyword(), roles=keyword(), tenant=keyword(), space=keyword()),
     "source": group(ip=keyword()),
     "workflow": group(id=keyword(), name=keyword(), version=integer()),
     "step": group(path=keyword()),

@@ -55,23 +55,18 @@ def check_exposure(host: str) -> None:
 class DevelopmentAuthentication:
     """Believes the headers. Costs three header look-ups a request."""
 
-    def principal(self, headers: CIMultiDictProxy[str]) -> Principal:
+    def principal(self, headers: CIMultiDictProxy[str], address: str = "") -> Principal:
         """Raises: RequestProblem (400) for a bad name; Forbidden for a web page of another site."""
         if headers.get("Sec-Fetch-Site") == "cross-site":
             raise Forbidden("a web page of another site may not call a server that runs without authentication")
         tenants, spaces = headers.getall(TENANT_HEADER, ()), headers.getall(SPACE_HEADER, ())
         roles = headers.getall(ROLES_HEADER, ())
-        if not tenants and not spaces and not roles:
-            return _DEFAULT
-        return _principal(_only(tenants, TENANT_HEADER), _only(spaces, SPACE_HEADER), _roles(roles))
-
-
-_DEFAULT = Principal(name="anonymous", tenant=DEFAULT_NAME, spaces=(DEFAULT_NAME,), roles=DEFAULT_ROLES)
+        return _principal(_only(tenants, TENANT_HEADER), _only(spaces, SPACE_HEADER), _roles(roles), address)
 
 
 @lru_cache(maxsize=4_096)
-def _principal(tenant: str, space: str, roles: tuple[str, ...]) -> Principal:
-    return Principal(name="anonymous", tenant=tenant, spaces=(space,), roles=roles)
+def _principal(tenant: str, space: str, roles: tuple[str, ...], address: str) -> Principal:
+    return Principal(name="anonymous", tenant=tenant, spaces=(space,), roles=roles, address=address)
 
 
 def _only(given: list[str] | tuple[()], header: str) -> str:

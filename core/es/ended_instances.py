@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..principal import Principal
+from .visible import visible_to
+
 
 def ended_instances_body(
-    *, tenant: str | None, workflow: str, after: Sequence[Any] | None, size: int
+    *, principal: Principal, workflow: str, after: Sequence[Any] | None, size: int
 ) -> dict[str, Any]:
-    """Ends of a workflow's instances, newest first; `tenant` None looks at all, `after` is the last hit's `sort`."""
-    filters: list[dict[str, Any]] = [{"term": {"workflow.name": workflow}}]
-    if tenant is not None:
-        filters.append({"term": {"tenant": tenant}})
+    """Ends of a workflow's instances that the principal may see; `after` is the last hit's `sort`."""
+    filters = [*visible_to(principal), {"term": {"workflow.name": workflow}}]
     body: dict[str, Any] = {
         "query": {"bool": {"filter": filters}},
         "sort": [{"@timestamp": {"order": "desc"}}, {"workflow.id": {"order": "desc"}}],

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..principal import Principal
+from .visible import visible_to
+
 SHOWN = ["@timestamp", "workflow", "error", "labels", "redrives", "started_by", "created_at", "tenant", "space"]
 
 
 def failed_instances_body(
     *,
-    tenant: str | None,
+    principal: Principal,
     workflow: str | None,
     since_ms: int | None,
     error_type: str | None,
@@ -23,18 +26,18 @@ def failed_instances_body(
     after: Sequence[Any] | None,
     size: int,
 ) -> dict[str, Any]:
-    """One page; `tenant` None looks at all, `label` is `key=value`, `after` the last hit's `sort` of the page before.
+    """One page of what the principal may see; `label` is `key=value`, `after` the last hit's `sort` of the page before.
 
     Children of sub-workflows are not in it: their parents are.
     """
     terms = {
         "status": "failed",
-        "tenant": tenant,
         "workflow.name": workflow,
         "error.type": error_type,
         "labels": label,
     }
-    filters: list[dict[str, Any]] = [{"term": {field: value}} for field, value in terms.items() if value is not None]
+    filters = visible_to(principal)
+    filters += [{"term": {field: value}} for field, value in terms.items() if value is not None]
     if since_ms is not None:
         filters.append({"range": {"@timestamp": {"gte": since_ms}}})
     body: dict[str, Any] = {

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..principal import Principal
+from .visible import visible_to
+
 _ENDED = ("succeeded", "failed", "cancelled", "terminated")
 
 
 def running_instances_body(
-    *, workflow: str, version: int, tenant: str | None, after: tuple[int, int] | None, size: int
+    *, workflow: str, version: int, principal: Principal, after: tuple[int, int] | None, size: int
 ) -> dict[str, Any]:
-    """One page of ids, oldest instances first; `tenant` None: of every tenant."""
-    filters: list[dict[str, Any]] = [
+    """One page of ids of what the principal may see, oldest instances first."""
+    filters = [
+        *visible_to(principal),
         {"term": {"kind": "instance"}},
         {"term": {"workflow": workflow}},
         {"term": {"version": version}},
     ]
-    if tenant is not None:
-        filters.append({"term": {"tenant": tenant}})
     body: dict[str, Any] = {
         "query": {"bool": {"filter": filters, "must_not": [{"terms": {"status": list(_ENDED)}}]}},
         "sort": [{"created_at_ms": {"order": "asc"}}, "_seq_no"],

@@ -154,8 +154,16 @@ class ActionFields(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class UserFields(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Who. `tenant` and `space` (all of them) are the caller's, where the row may be another's."""
+
     name: str
     roles: tuple[str, ...] = ()
+    tenant: str | None = None
+    space: tuple[str, ...] = ()
+
+
+class SourceFields(Struct, frozen=True, gc=False):
+    ip: str
 
 
 class PathFields(Struct, frozen=True, gc=False):
@@ -163,12 +171,16 @@ class PathFields(Struct, frozen=True, gc=False):
 
 
 class AuditRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-audit`: somebody told an instance to do something, and it did."""
+    """A row of `workflow-audit`: somebody told an instance to do something, and it did; or was refused something.
+
+    `tenant` and `space` are those of what it is about, which may be no instance.
+    """
 
     timestamp: datetime = field(name="@timestamp")
     event: ActionFields
     user: UserFields
-    workflow: WorkflowFields
+    source: SourceFields | None = None
+    workflow: WorkflowFields | None = None
     step: PathFields | None = None
     tenant: str
     space: str

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from ..machine.state import Instance, InstanceStatus, plain
 from ..ports import Store
+from ..principal import DEFAULT_SPACE, realm_of
 from . import codec
 
 if TYPE_CHECKING:
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
 
 
 class MemoryName(Struct, frozen=True):
-    """Runs of one tenant and workflow whose `memory.key` renders to the same text share a memory."""
+    """Runs of one tenant, space and workflow whose `memory.key` renders to the same text share a memory."""
 
     tenant: str
     workflow: str
     key: str
+    space: str = DEFAULT_SPACE
 
     @property
     def id(self) -> str:
         """The document's: none that an idempotency key can have."""
-        names = f"{self.tenant}\0{self.workflow}\0{self.key}"
+        names = f"{realm_of(self.tenant, self.space)}\0{self.workflow}\0{self.key}"
         return f"memory-{sha256(names.encode()).hexdigest()}"
 
 
@@ -49,6 +51,7 @@ class MemoryDocument(Struct, frozen=True, kw_only=True):
 
     kind: str = "memory"
     tenant: str
+    space: str = DEFAULT_SPACE
     workflow: str
     key: str
     value: dict[str, Any]
@@ -60,7 +63,7 @@ def name_of(instance: Instance) -> MemoryName | None:
     """The memory that an instance is given and leaves; None for one without."""
     if instance.memory_key is None or instance.items is not None:
         return None
-    return MemoryName(instance.tenant, instance.workflow, instance.memory_key)
+    return MemoryName(instance.tenant, instance.workflow, instance.memory_key, instance.space)
 
 
 def left_at_ms(instance: Instance) -> int:
@@ -79,6 +82,7 @@ def memory_row(instance: Instance) -> bytes:
     assert name is not None
     document = MemoryDocument(
         tenant=name.tenant,
+        space=name.space,
         workflow=name.workflow,
         key=name.key,
         value=left_value(instance),

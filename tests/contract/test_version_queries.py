@@ -11,10 +11,12 @@ from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.version_outcomes import outcomes_of, version_outcomes_body
 from leasehold.core.history_rows import instance_row
 from leasehold.core.machine.state import Instance, InstanceStatus
+from leasehold.core.principal import Principal
 from leasehold.ilm import instances
 
 from .ground import LANE_FIELDS, Ground
 
+ANN = Principal("ann", "acme", spaces=("soc",))
 BEGAN_MS = 1_767_225_600_123
 
 
@@ -79,6 +81,8 @@ LIVE: dict[str, dict[str, Any]] = {
     "second": {"created_at_ms": 10, "status": "paused"},
     "ended": {"created_at_ms": 10, "status": "failed"},
     "strange": {"created_at_ms": 10, "tenant": "globex"},
+    "hidden": {"created_at_ms": 10, "space": "lab"},
+    "global": {"created_at_ms": 40, "space": "*"},
     "newer": {"created_at_ms": 10, "version": 2},
     "other": {"created_at_ms": 10, "workflow": "other"},
     "side": {"kind": "side", "created_at_ms": 10},
@@ -87,15 +91,22 @@ LIVE: dict[str, dict[str, Any]] = {
 
 async def test_live_instances_of_a_version_come_oldest_first_and_page_by_page(ground: Ground) -> None:
     index = await ground.make_index(LANE_FIELDS)
-    usual = {"kind": "instance", "tenant": "acme", "workflow": "flow", "version": 1, "status": "running"}
+    usual = {
+        "kind": "instance",
+        "tenant": "acme",
+        "space": "soc",
+        "workflow": "flow",
+        "version": 1,
+        "status": "running",
+    }
     lines = [
         line for id, fields in LIVE.items() for line in (create_line(id), msgspec.json.encode({**usual, **fields}))
     ]
     await ground.store.bulk(lines, index=index)
     await ground.store.refresh(index)
 
-    async def page(after: tuple[int, int] | None, tenant: str | None = "acme") -> tuple[list[str], tuple[int, int]]:
-        body = running_instances_body(workflow="flow", version=1, tenant=tenant, after=after, size=2)
+    async def page(after: tuple[int, int] | None, principal: Principal = ANN) -> tuple[list[str], tuple[int, int]]:
+        body = running_instances_body(workflow="flow", version=1, principal=principal, after=after, size=2)
         hits = (await ground.store.search(index, body)).hits
         assert all(hit.source == b"" for hit in hits)
         return [hit.id for hit in hits], hits[-1].sort if hits else (0, 0)
@@ -103,8 +114,8 @@ async def test_live_instances_of_a_version_come_oldest_first_and_page_by_page(gr
     begin, at = await page(None)
     rest, end = await page(at)
 
-    assert (begin, rest, (await page(end))[0]) == (["first", "second"], ["late"], [])
-    assert (await page((10, 2), tenant=None))[0] == ["strange", "late"]
+    assert (begin, rest, (await page(end))[0]) == (["first", "second"], ["late", "global"], [])
+    assert (await page((10, 2), Principal("ops", "*", spaces=("*",))))[0] == ["strange", "hidden"]
 
 
 async def test_rows_come_by_their_ids(ground: Ground) -> None:

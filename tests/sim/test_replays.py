@@ -67,7 +67,7 @@ def test_a_foreach_is_replayed_with_its_items(source: str, params: dict[str, Any
         await until_empty(cluster)
         view = await s.replica.instance(ANYBODY, id)
         assert (view.status, view.error) == ("succeeded", None)
-        recording = await s.replica._recordings.recording(ANYBODY, id)
+        recording = await s.replica._recordings.recording(ANYBODY, id, "replay")
         assert recording.shares
         assert await same(s, id) >= 4
 
@@ -148,7 +148,7 @@ def test_a_retry_with_other_params_is_replayed_from_the_first_ones() -> None:
         await s.replica.steer(ANYBODY, id, Retry(from_start=True, params={"n": 7}))
         await work(s)
         await until_empty(cluster)
-        recording = await s.replica._recordings.recording(ANYBODY, id)
+        recording = await s.replica._recordings.recording(ANYBODY, id, "replay")
         assert recording.instance.outputs == {"both": {"n": 7}}
         assert recording.first(await s.replica._recordings._plan(recording.instance, 1)).inputs == {"n": 3}
         await same(s, id)

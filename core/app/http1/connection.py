@@ -31,11 +31,12 @@ class _HeadTooLarge(Exception):
 class Connection(asyncio.Protocol):
     """A connection and what its parser reports to. While a request is answered no other is; later ones wait.
 
-    `changed_s`: when it was last made, or finished an answer, by the loop's clock.
+    `changed_s`: when it was last made, or finished an answer, by the loop's clock. `address`: the client's IP address.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.changed_s = 0.0
+        self.address = ""
         self.task: asyncio.Task[None] | None = None
         self._listener = listener
         self._loop = asyncio.get_running_loop()
@@ -105,6 +106,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        named = transport.get_extra_info("peername")
+        self.address = named[0] if isinstance(named, tuple) else ""
         self.changed_s = self._loop.time()
         self._listener.add(self)
 

@@ -76,6 +76,11 @@ class Request:
         self._waiter: asyncio.Future[None] | None = None
 
     @property
+    def address(self) -> str:
+        """The client's IP address."""
+        return self._connection.address
+
+    @property
     def gone(self) -> bool:
         """Whether the client has left."""
         return self._connection.gone

@@ -23,6 +23,7 @@ _SUBJECTS = (
     ("/_workflows/_steps/{id}", "step_id"),
     ("/_workflows/_instances/{id}", "instance_id"),
     ("/_workflows/_lanes/{lane}", "lane"),
+    ("/_workflows/_tenants/{", "tenant"),
     ("/_workflows/{name}", "workflow"),
 )
 
@@ -49,11 +50,18 @@ class Endpoint:
         self.definition = route.size == "definition"
         self.limit_bytes = body_limit_bytes(route.size, limits)
         self.open = route.open
+        self.operators = route.operators
+        self.name = route.name
         self._subject = next((name for begin, name in _SUBJECTS if route.path.startswith(begin)), None)
 
     def subject(self, values: list[str]) -> dict[str, str]:
         """What a request is about, as logs name it."""
         return {self._subject: values[0]} if self._subject is not None and values else {}
+
+    def target(self, values: list[str]) -> tuple[str, str]:
+        """What a request is about, as the audit trail names it: a kind, and an id of that kind."""
+        subject = self.subject(values)
+        return next(((name.removesuffix("_id"), id) for name, id in subject.items()), ("operation", self.name))
 
     async def read(self, request: Request) -> Any:
         """The request's body in the form that the operation takes. Raises: RequestProblem; PayloadTooLarge."""

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ....claim.wire import Problem
+from ...principal import OPERATOR
 from ...problems import KINDS
 from ..authentication import NAME_PATTERN, ROLES_HEADER, ROLES_PATTERN, SPACE_HEADER, TENANT_HEADER
 from ..problems import PROBLEM_TYPE
@@ -87,6 +88,8 @@ def _operation(route: Route, schemas: _Schemas, routes: Sequence[Route]) -> dict
             {"$ref": "#/components/parameters/space"},
             {"$ref": "#/components/parameters/roles"},
         ]
+    if route.operators:
+        operation["description"] = f"Needs the role `{OPERATOR}`."
     body = _body(route, schemas)
     if body is not None:
         operation["requestBody"] = body

@@ -67,7 +67,7 @@ class Route(Struct, frozen=True):
     """One operation. `name` is the OpenAPI `operationId`; `problems` are the statuses of its problem documents.
 
     `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition` (YAML, or JSON holding
-    the same). `open`: answered whoever asks, and whatever the principal's headers hold.
+    the same). `open`: answered whoever asks, and whatever the principal's headers hold. `operators`: for them alone.
     """
 
     method: str
@@ -83,6 +83,7 @@ class Route(Struct, frozen=True):
     body_required: bool = False
     size: Size = "one"
     open: bool = False
+    operators: bool = False
 
 
 def _json(status: int, description: str, *kinds: type[Struct], identifies: tuple[str, str] | None = None) -> Answer:
@@ -294,27 +295,27 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
-        on_server.lanes, (_json(200, "Every lane.", on_server.LaneList),), (403,),
+        on_server.lanes, (_json(200, "Every lane.", on_server.LaneList),), (403,), operators=True,
     ),
     Route(
         "POST", "/_workflows/_lanes", "add_lanes", "server", "Add lanes; replicas take them while they run.",
         on_server.add_lanes, (_json(201, "The lanes that were added.", on_server.LaneList),), (403, 422),
-        NoParameters, on_server.LanesToAdd,
+        NoParameters, on_server.LanesToAdd, operators=True,
     ),
     Route(
         "POST", "/_workflows/_lanes/{lane}/_drain", "drain_lane", "server",
         "Let a lane take no new instances. It goes on with those it holds, and is `drained` when they have ended.",
         on_server.drain_lane, (_json(200, "The lane, after the change.", LaneView),), (403, 404, 409),
-        on_server.LaneParameters,
+        on_server.LaneParameters, operators=True,
     ),
     Route(
         "DELETE", "/_workflows/_lanes/{lane}", "remove_lane", "server",
         "Remove a drained lane and its index, once no idempotency key is to be counted on that names it.",
-        on_server.remove_lane, (_NO_CONTENT,), (403, 404, 409), on_server.RemoveLaneParameters,
+        on_server.remove_lane, (_NO_CONTENT,), (403, 404, 409), on_server.RemoveLaneParameters, operators=True,
     ),
     Route(
         "GET", "/_workflows/_replicas", "list_replicas", "server", "The replicas that live.",
-        on_server.replicas, (_json(200, "Every replica.", on_server.ReplicaList),), (403,),
+        on_server.replicas, (_json(200, "Every replica.", on_server.ReplicaList),), (403,), operators=True,
     ),
     Route(
         "GET", "/metrics", "metrics", "server", "Counters, in Prometheus' text format.",

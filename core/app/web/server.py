@@ -12,10 +12,12 @@ from time import perf_counter
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from ....claim.wire import Problem
 from ...errors import InvalidRequest, LeaseholdError
-from ...principal import Principal
+from ...principal import EVERY_SPACE, EVERY_TENANT, Principal
+from ...problems import is_forbidden
 from ...problems import problem as problem_document
 from ..authentication import DevelopmentAuthentication
 from ..http1 import Request, Response
@@ -35,6 +37,8 @@ _UNMATCHED = "none"
 _CLIENT_LEFT = 499
 _encode = msgspec.json.Encoder().encode
 _NOBODY = Principal(name="", tenant="")
+# In the audit trail: the caller was turned away before it was known.
+_UNKNOWN = Principal(name="unknown", tenant=EVERY_TENANT, spaces=(EVERY_SPACE,))
 
 
 class HttpSurface:
@@ -75,9 +79,23 @@ class HttpSurface:
         return response
 
     async def _answer(self, endpoint: Endpoint, values: list[str], request: Request) -> Response:
-        headers = request.headers
-        principal = _NOBODY if endpoint.open else self._authentication.principal(headers)
-        parameters = endpoint.parameters.read(values, request.raw_query, headers)
+        principal = _NOBODY
+        try:
+            if not endpoint.open:
+                principal = self._authentication.principal(request.headers, request.address)
+            return await self._carry_out(principal, endpoint, values, request)
+        except LeaseholdError as error:
+            if is_forbidden(error):
+                caller = replace(_UNKNOWN, address=request.address) if principal is _NOBODY else principal
+                self._surface.replica.refused(caller, endpoint.name, *endpoint.target(values), str(error))
+            raise
+
+    async def _carry_out(
+        self, principal: Principal, endpoint: Endpoint, values: list[str], request: Request
+    ) -> Response:
+        if endpoint.operators:
+            principal.check_operator(f"the operation {endpoint.name}")
+        parameters = endpoint.parameters.read(values, request.raw_query, request.headers)
         body = await endpoint.read(request)
         reply = await endpoint.operation(self._surface, principal, parameters, body)
         response = _response(reply)

@@ -148,7 +148,7 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
     if len(encoded) > limit:
         raise NotBorn("invalid_params", f"`input` has {len(encoded)} bytes; at most {limit} are allowed")
     carried, side = lane.side_value(intent.child, "inputs", params, encoded)
-    memory = _memory_name(compiled.plan, above.tenant, params)
+    memory = _memory_name(compiled.plan, above, params)
     recalled = None if memory is None else await lane.remembering.recall(memory)
     instance = workflow_child(
         above,
@@ -164,7 +164,7 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
     return Made(instance, compiled.plan, () if side is None else (side,), recalled)
 
 
-def _memory_name(plan: Plan, tenant: str, params: dict[str, Any]) -> MemoryName | None:
+def _memory_name(plan: Plan, above: Instance, params: dict[str, Any]) -> MemoryName | None:
     """Whose memory the sub-workflow shares. Raises: NotBorn; TemplateError."""
     if plan.memory_key is None:
         return None
@@ -175,4 +175,4 @@ def _memory_name(plan: Plan, tenant: str, params: dict[str, Any]) -> MemoryName 
         raise NotBorn(
             "invalid_params", f"`memory.key` of workflow {plan.name!r} gives no text of up to 1,024 characters"
         )
-    return MemoryName(tenant, plan.name, key)
+    return MemoryName(above.tenant, plan.name, key, above.space)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ....ilm import IndexNames
 from ...errors import NotOwner, OutcomeUnknown, StoreError, Unavailable
@@ -35,11 +36,12 @@ _LOCKS = 64
 class GroupDocument(Struct, frozen=True, kw_only=True):
     """Which lane a group lives in. `epoch` is that of the lane's owner who used it last, 0 when none did yet.
 
-    Tenant, workflow and key are for people; they are empty where the document had been lost and was made again.
+    Tenant, space, workflow and key are for people; they are empty where the document had been lost and was made again.
     """
 
     kind: str = "group"
     tenant: str = ""
+    space: str = ""
     workflow: str = ""
     key: str = ""
     lane: str
@@ -182,7 +184,7 @@ class Places:
             log.info("group.moved", group=group, workflow=name.workflow, source=document.lane, target=target)
 
     def _document(self, name: GroupName | None, lane: str, epoch: int) -> GroupDocument:
-        known = {} if name is None else {"tenant": name.tenant, "workflow": name.workflow, "key": name.key}
+        known = {} if name is None else asdict(name)
         return GroupDocument(**known, lane=lane, epoch=epoch, created_at_ms=self._clock.now_ms())
 
     async def _read(self, group: str) -> tuple[GroupDocument, Version] | None:

@@ -9,20 +9,23 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ...principal import DEFAULT_SPACE, realm_of
+
 Strategy = Literal["queue", "drop", "cancel_running", "replace_waiting"]
 
 
 class GroupName(Struct, frozen=True):
-    """What makes a group: instances of one tenant and workflow whose `concurrency.key` renders to the same text."""
+    """What makes a group: instances of one tenant, space and workflow whose `concurrency.key` gives the same text."""
 
     tenant: str
     workflow: str
     key: str
+    space: str = DEFAULT_SPACE
 
     @property
     def id(self) -> str:
         """What instances of the group carry."""
-        return sha256(f"{self.tenant}\0{self.workflow}\0{self.key}".encode()).hexdigest()
+        return sha256(f"{realm_of(self.tenant, self.space)}\0{self.workflow}\0{self.key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from ....claim.wire import (
     Acknowledged,
@@ -109,7 +110,7 @@ class Reports:
         resident = lane.residents.get(name.instance_id)
         if resident is None:
             return False
-        if not principal.sees(resident.instance.tenant):
+        if not self._engine.access.serves(principal, resident.instance, _action_of(body), name.path):
             raise NotFound("step", step_id)
         if isinstance(body, HeartbeatBody):
             self._heartbeat(lane, resident, step_id, name, body, ticket, slot)
@@ -194,9 +195,11 @@ class Reports:
     async def _ended(self, principal: Principal, step_id: str, body: Body) -> Acknowledged | HeartbeatAnswer:
         """A report on an instance that is in memory no more: history knows how its step ended."""
         name = _parsed(step_id)
-        found = await self._reads.stored(principal, name.instance_id)
-        state = None if found is None else found.instance.steps.get(name.path)
-        if found is None or state is None:
+        found = await self._reads.unchecked(name.instance_id)
+        if found is None or not self._engine.access.serves(principal, found.instance, _action_of(body), name.path):
+            raise NotFound("step", step_id)
+        state = found.instance.steps.get(name.path)
+        if state is None:
             raise NotFound("step", step_id)
         if isinstance(body, HeartbeatBody):
             return _told_to_stop(found.instance, step_id, name)
@@ -272,6 +275,15 @@ def _lease_lost(step_id: str, name: LeaseName, refused: Refused) -> LeaseholdErr
     if refused.reason == "unknown_step":
         return NotFound("step", step_id)
     return LeaseLost(step_id, refused.token_held, refused.detail)
+
+
+def _action_of(body: Body) -> Literal["complete", "fail", "heartbeat", "release"]:
+    """What executors call a report with this body."""
+    if body is None:
+        return "release"
+    if isinstance(body, HeartbeatBody):
+        return "heartbeat"
+    return "complete" if isinstance(body, CompleteBody) else "fail"
 
 
 def _body_of(report: StepReport) -> Body:

@@ -52,7 +52,7 @@ class Calls:
 
     async def of(self, principal: Principal, instance_id: str, path: str | None) -> CallsView:
         """By run path, attempt, and the order in which they were made. Raises: NotFound."""
-        if await self._reads.stored(principal, instance_id) is None:
+        if await self._reads.stored(principal, instance_id, "get_calls") is None:
             raise NotFound("instance", instance_id)
         attempts: dict[tuple[str, int], _Attempt] = {}
         await self._from_outbox(instance_id, path, attempts)

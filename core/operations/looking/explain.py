@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -51,7 +52,7 @@ class Explain:
         self, principal: Principal, instance_id: str, *, deep: bool = True, silent: bool = False
     ) -> Explanation:
         """By what this replica knows. `silent`: the lane's owner does not answer. Raises: NotFound."""
-        found = await self._reads.stored(principal, instance_id)
+        found = await self._reads.stored(principal, instance_id, "explain")
         if found is None:
             raise NotFound("instance", instance_id)
         lane = self._engine.lanes.get(lane_of(instance_id) or "")
@@ -61,6 +62,8 @@ class Explain:
         children = await self._children(principal, instance) if deep else {}
         facts = await self._facts(instance, plan, found.live, lane, resident)
         facts = replace(facts, lane=replace(facts.lane, silent=silent), children=children)
+        if not principal.operator:
+            facts = replace(facts, placings=_without_others(facts.placings))
         return explain(instance, plan, facts)
 
     async def _owners(self, principal: Principal, instance_id: str, address: str) -> Explanation | None:
@@ -193,3 +196,8 @@ class Explain:
         if standing is None:
             return None
         return GroupFacts(standing.limit, tuple(standing.holders), max(0, standing.ahead))
+
+
+def _without_others(placings: Mapping[str, Placing]) -> dict[str, Placing]:
+    """How much other tenants wait for is the operators' to know."""
+    return {path: replace(placing, of_others=0) for path, placing in placings.items()}

@@ -40,8 +40,14 @@ class Reads:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def stored(self, principal: Principal, instance_id: str) -> Stored | None:
-        """The instance, if it exists and the principal may see it.
+    async def stored(self, principal: Principal, instance_id: str, action: str) -> Stored | None:
+        """The instance, if it exists and the principal may see it. `action`: the operation that asks, for the trail."""
+        found = await self.unchecked(instance_id)
+        visible = found is not None and self._engine.access.sees(principal, found.instance, action)
+        return found if visible else None
+
+    async def unchecked(self, instance_id: str) -> Stored | None:
+        """The instance, if it exists; whether the caller may see it is for whoever asks here to say.
 
         A finished instance's document goes only after its record can be found, so looking at the document first and
         at history next misses nothing.
@@ -49,11 +55,10 @@ class Reads:
         lane = lane_of(instance_id)
         if lane is None:
             return None
-        found = await self._live(lane, instance_id) or await self._finished(instance_id)
-        return found if found is not None and principal.sees(found.instance.tenant) else None
+        return await self._live(lane, instance_id) or await self._finished(instance_id)
 
-    async def find(self, principal: Principal, instance_id: str) -> InstanceView | None:
-        found = await self.stored(principal, instance_id)
+    async def find(self, principal: Principal, instance_id: str, action: str) -> InstanceView | None:
+        found = await self.stored(principal, instance_id, action)
         if found is None:
             return None
         plan = await self._plan_of(found.instance)
@@ -62,7 +67,7 @@ class Reads:
 
     async def view(self, principal: Principal, instance_id: str) -> InstanceView:
         """Raises: NotFound."""
-        view = await self.find(principal, instance_id)
+        view = await self.find(principal, instance_id, "get_instance")
         if view is None:
             raise NotFound("instance", instance_id)
         return view

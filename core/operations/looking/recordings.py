@@ -26,7 +26,7 @@ from ...lanes.memory.loading import read_whole
 from ...machine.children import items_left
 from ...machine.state import Instance, SideValue
 from ...ports import StoredDocument
-from ...principal import EVERY_TENANT, Principal
+from ...principal import Principal
 from ...replay import Recording, Replayed, Wanted, children_of, compare, decoded, missing_outputs, replay, restore
 from ...violations import wire_violations
 from .reads import Final, Reads
@@ -69,12 +69,12 @@ class Recordings:
 
     async def view(self, principal: Principal, instance_id: str) -> RecordingView:
         """One recording. Raises: NotFound."""
-        return _view(await self.recording(principal, instance_id))
+        return _view(await self.recording(principal, instance_id, "get_recording"))
 
-    async def recording(self, principal: Principal, instance_id: str) -> Recording:
-        """Raises: NotFound."""
+    async def recording(self, principal: Principal, instance_id: str, action: str) -> Recording:
+        """`action`: the operation that asks, for the trail. Raises: NotFound."""
         found = await self._live(instance_id) or await self._reads.final(instance_id)
-        if found is None or not principal.sees(found.instance.tenant):
+        if found is None or not self._engine.access.sees(principal, found.instance, action):
             raise NotFound("instance", instance_id)
         return await self._made(found)
 
@@ -104,7 +104,7 @@ class Recordings:
 
         Raises: NotFound; InvalidRequest with the violations of a definition that is none.
         """
-        recording = await self.recording(principal, instance_id)
+        recording = await self.recording(principal, instance_id, "replay" if source is None else "replay_under")
         instance = recording.instance
         own = await self._plan(instance, instance.version)
         if source is not None:
@@ -122,10 +122,9 @@ class Recordings:
         self, principal: Principal, name: str, size: int, after: Sequence[Any] | None
     ) -> AsyncIterator[tuple[StoredDocument, bool]]:
         """The last ends of a workflow's instances, one an instance, each with whether there may be more."""
-        tenant = None if principal.tenant == EVERY_TENANT else principal.tenant
         seen: set[str] = set()
         while True:
-            body = ended_instances_body(tenant=tenant, workflow=name, after=after, size=size)
+            body = ended_instances_body(principal=principal, workflow=name, after=after, size=size)
             hits = (await self._engine.store.search(self._engine.names.instances, body)).hits
             for position, hit in enumerate(hits):
                 instance_id = hit.sort[1]

@@ -14,6 +14,7 @@ from ....definitions.templates import Template, TemplateError
 from ...errors import InvalidRequest
 from ...lanes.groups.slots import GroupName
 from ...lanes.remembering import MemoryName
+from ...principal import realm_of
 
 _canonical = msgspec.json.Encoder(order="sorted")
 
@@ -42,28 +43,30 @@ class StartTexts(Struct, frozen=True):
 _NOTHING = StartTexts()
 
 
-def start_texts(plan: Plan, tenant: str, body: StartBody, inputs: Any, header: str | None) -> StartTexts:
-    """A key given with the request wins over the definition's.
+def start_texts(plan: Plan, tenant: str, space: str, body: StartBody, inputs: Any, header: str | None) -> StartTexts:
+    """All of them are names within one space of one tenant: the same texts in another one are others.
+
+    A key given with the request wins over the definition's.
 
     A rendered key stands for the workflow and itself alone: what else the request says does not make it another one.
     Raises: InvalidRequest.
     """
     if header is None and plan.idempotency is None and plan.concurrency is None and plan.memory_key is None:
         return _NOTHING
-    context = {"inputs": inputs, "trigger": body.trigger}
+    context, realm = {"inputs": inputs, "trigger": body.trigger}, realm_of(tenant, space)
     key = group = memory = None
     if header is not None:
-        key = StartKey(_id(tenant, header), _fingerprint(plan.name, body), f"idempotency key {header!r}")
+        key = StartKey(_id(realm, header), _fingerprint(plan.name, body), f"idempotency key {header!r}")
     elif plan.idempotency is not None:
         text = _text(plan, "idempotency", plan.idempotency, context)
         # No header holds a zero character, so none names this key.
         name = f"{plan.name}\0{text}"
         words = f"idempotency key {text!r} of workflow {plan.name}"
-        key = StartKey(_id(tenant, name), hashlib.sha256(name.encode()).hexdigest(), words)
+        key = StartKey(_id(realm, name), hashlib.sha256(name.encode()).hexdigest(), words)
     if plan.concurrency is not None:
-        group = GroupName(tenant, plan.name, _text(plan, "concurrency.key", plan.concurrency.key, context))
+        group = GroupName(tenant, plan.name, _text(plan, "concurrency.key", plan.concurrency.key, context), space)
     if plan.memory_key is not None:
-        memory = MemoryName(tenant, plan.name, _text(plan, "memory.key", plan.memory_key, context))
+        memory = MemoryName(tenant, plan.name, _text(plan, "memory.key", plan.memory_key, context), space)
     return StartTexts(key, group, memory)
 
 
@@ -98,8 +101,8 @@ def _number(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-def _id(tenant: str, key: str) -> str:
-    return hashlib.sha256(f"{tenant}\0{key}".encode()).hexdigest()
+def _id(realm: str, key: str) -> str:
+    return hashlib.sha256(f"{realm}\0{key}".encode()).hexdigest()
 
 
 def _fingerprint(name: str, body: StartBody) -> str:

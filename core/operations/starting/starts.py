@@ -201,7 +201,7 @@ class Starts:
         unit = f"{self._engine.random.getrandbits(64):016x}" if key is None and offer.canary is not None else key or ""
         compiled = offer.pick(unit, body.labels)
         inputs = self._inputs(compiled, body)
-        texts = start_texts(compiled.plan, principal.tenant, body, inputs, key)
+        texts = start_texts(compiled.plan, principal.tenant, principal.space, body, inputs, key)
         return Asked(principal, compiled, body, traceparent, inputs, texts)
 
     def _result_of(self, outcome: StartAnswer | LeaseholdError) -> StartResult:
@@ -396,7 +396,7 @@ class Starts:
         return await self._stored(principal, instance_id)
 
     async def _stored(self, principal: Principal, instance_id: str) -> StartAnswer | None:
-        view = await self._reads.find(principal, instance_id)
+        view = await self._reads.find(principal, instance_id, "start")
         return None if view is None else StartAnswer(view.instance_id, view.version, view.status)
 
 

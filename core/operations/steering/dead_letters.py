@@ -25,7 +25,7 @@ from ...lanes import codec
 from ...machine.state import Instance, InstanceStatus
 from ...orders import Retry
 from ...ports import StoredDocument
-from ...principal import EVERY_TENANT, Principal
+from ...principal import Principal
 from ...problems import problem_of
 from .steering import Steering
 
@@ -108,7 +108,7 @@ class DeadLetters:
         store, index = self._engine.store, self._engine.names.instances
         while True:
             body = failed_instances_body(
-                tenant=None if principal.tenant == EVERY_TENANT else principal.tenant,
+                principal=principal,
                 workflow=which.workflow,
                 since_ms=which.since_ms,
                 error_type=which.error_type,

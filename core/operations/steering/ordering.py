@@ -70,11 +70,10 @@ def audit_record(principal: Principal, order: AnyOrder, event: AnyEvent) -> Audi
     """What the trail is to say of an order that changed something."""
     path: str | None = None
     details: dict[str, Any] = {}
-    action = str(order.__struct_config__.tag)
     reason = order.reason
     if isinstance(order, Decide):
         assert isinstance(event, Decided)
-        action, path, reason = ("approve" if order.approved else "reject"), event.path, order.comment or order.reason
+        path, reason = event.path, order.comment or order.reason
         details = {} if event.form is None else {"form": event.form}
     elif isinstance(order, Skip):
         path = order.step
@@ -84,7 +83,14 @@ def audit_record(principal: Principal, order: AnyOrder, event: AnyEvent) -> Audi
         details |= {"params": order.params} if order.params else {}
     elif isinstance(order, Signal):
         details = {"signal": order.name, "payload": order.payload}
-    return AuditRecord(action, principal.name, event.at_ms, principal.roles, reason, path, details or None)
+    return AuditRecord(action_of(order), principal.name, event.at_ms, principal.roles, reason, path, details or None)
+
+
+def action_of(order: AnyOrder) -> str:
+    """What the trail calls the order: as its route is named."""
+    if isinstance(order, Decide):
+        return "approve" if order.approved else "reject"
+    return str(order.__struct_config__.tag)
 
 
 def open_approvals(instance: Instance) -> list[str]:

@@ -24,7 +24,7 @@ from ...orders import AnyOrder, Retry
 from ...principal import Principal
 from ...violations import wire_violations
 from ..looking.reads import Final, Reads
-from .ordering import audit_record, event_of
+from .ordering import action_of, audit_record, event_of
 
 _GONE_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
@@ -47,7 +47,7 @@ class Redrives:
         """
         await self._gone(lane, instance_id)
         final = await self._reads.final(instance_id)
-        if final is None or not principal.sees(final.instance.tenant):
+        if final is None or not self._engine.access.sees(principal, final.instance, action_of(order)):
             raise NotFound("instance", instance_id)
         _check(final)
         plan = await self._plan(final.instance)

@@ -20,7 +20,7 @@ from ...peers import Peers, SteerAt
 from ...principal import Principal
 from ..looking.reads import Reads
 from ..looking.shares import share_with
-from .ordering import audit_record, event_of
+from .ordering import action_of, audit_record, event_of
 from .redrives import Redrives
 
 # The final status that makes an order true already, so that it may be repeated.
@@ -50,13 +50,13 @@ class Steering:
     async def _here(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
         lane = self._engine.lane_of(instance_id)
         resident = None if lane is None else await lane.residency.fetch(instance_id)
+        if resident is not None and not self._engine.access.sees(principal, resident.instance, action_of(order)):
+            raise NotFound("instance", instance_id)
         if lane is not None and isinstance(order, Retry) and (resident is None or resident.finished):
             resident = await self._redrives.bring_back(principal, lane, instance_id, order)
             return await _stands(lane, resident, instance_view(resident.instance, resident.plan))
         if lane is None or resident is None:
             return await self._ended(principal, instance_id, order)
-        if not principal.sees(resident.instance.tenant):
-            raise NotFound("instance", instance_id)
         _refuse_shares(resident.instance)
         holder = await self._holder(lane, resident, order)
         self._apply(lane, holder, principal, order)
@@ -91,7 +91,7 @@ class Steering:
             resident.side_writes += side
 
     async def _ended(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:
-        found = await self._reads.stored(principal, instance_id)
+        found = await self._reads.stored(principal, instance_id, action_of(order))
         if found is None:
             raise NotFound("instance", instance_id)
         if found.instance.status is not _FULFILLED.get(type(order)):

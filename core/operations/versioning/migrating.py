@@ -67,7 +67,7 @@ class Migrating:
         for _ in range(_READINGS):
             lane = self._engine.lane_of(instance_id)
             resident = None if lane is None else await lane.residency.fetch(instance_id)
-            if lane is None or resident is None or resident.finished or not _sees(request.principal, resident):
+            if lane is None or resident is None or resident.finished or not self._sees(request.principal, resident):
                 return MigrationResult(instance_id, "ended", f"no live instance has the id {instance_id!r}"), None
             if resident.instance.version == request.to_version and resident.instance.workflow == request.name:
                 return MigrationResult(instance_id, "migrated"), resident
@@ -80,6 +80,9 @@ class Migrating:
             if replayed is not None and lane.open and lane.residents.get(instance_id) is resident:
                 return self._decided(lane, resident, replayed, plan, request)
         return MigrationResult(instance_id, "stays", "it changes all the time; ask again"), None
+
+    def _sees(self, principal: Principal, resident: Resident) -> bool:
+        return self._engine.access.sees(principal, resident.instance, "migrate")
 
     async def _replayed(self, resident: Resident, plan: Plan) -> Replayed | None:
         """The instance's past under both versions; None when something has happened to it meanwhile."""
@@ -106,10 +109,6 @@ class Migrating:
         details = {"from": request.from_version, "to": request.to_version}
         lane.records.audit(resident, AuditRecord("migrate", principal.name, now_ms, principal.roles, details=details))
         return MigrationResult(resident.id, "migrated"), resident
-
-
-def _sees(principal: Principal, resident: Resident) -> bool:
-    return principal.sees(resident.instance.tenant)
 
 
 def _hindrance(resident: Resident, request: MigrateAt, definition_tenant: str) -> str | None:

@@ -9,7 +9,7 @@ from ...engine import Engine
 from ...errors import InvalidRequest, NotOwner
 from ...es.running_instances import running_instances_body
 from ...peers import MigrateAt, Peers
-from ...principal import EVERY_TENANT, Principal
+from ...principal import Principal
 from ..looking.reads import Reads
 from .migrating import Migrating
 
@@ -73,7 +73,7 @@ class Migrations:
         query = running_instances_body(
             workflow=name,
             version=body.from_version,
-            tenant=None if principal.tenant == EVERY_TENANT else principal.tenant,
+            principal=principal,
             after=after,
             size=size,
         )

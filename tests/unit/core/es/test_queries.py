@@ -16,6 +16,19 @@ from leasehold.core.es.rows_by_id import rows_by_id_body
 from leasehold.core.es.running_instances import running_instances_body
 from leasehold.core.es.sequence_gap import sequence_gap_body
 from leasehold.core.es.version_outcomes import version_outcomes_body
+from leasehold.core.es.visible import visible_to
+from leasehold.core.principal import Principal
+
+ANN = Principal("ann", "acme", spaces=("soc", "lab"))
+EVERYBODY = Principal("ops", "*", spaces=("*",))
+
+
+def test_a_search_is_bound_to_the_tenant_and_the_spaces_of_whoever_asks() -> None:
+    tenant, everywhere = {"term": {"tenant": "acme"}}, {"terms": {"space": ["default", "*"]}}
+    assert visible_to(Principal("ann", "acme")) == [tenant, everywhere]
+    assert visible_to(Principal("ann", "acme", spaces=("*",))) == [tenant]
+    assert visible_to(Principal("ops", "*")) == [everywhere]
+    assert visible_to(EVERYBODY) == []
 
 
 def test_held_instances_are_read_in_the_shards_own_order_and_the_next_page_goes_on_after_a_hit() -> None:
@@ -155,14 +168,15 @@ def test_outcomes_of_versions_are_counted_in_one_aggregation() -> None:
 
 
 def test_running_instances_of_a_version_are_ids_in_the_order_of_their_age() -> None:
-    assert running_instances_body(workflow="flow", version=3, tenant="acme", after=(5, 7), size=10) == {
+    assert running_instances_body(workflow="flow", version=3, principal=ANN, after=(5, 7), size=10) == {
         "query": {
             "bool": {
                 "filter": [
+                    {"term": {"tenant": "acme"}},
+                    {"terms": {"space": ["soc", "lab", "*"]}},
                     {"term": {"kind": "instance"}},
                     {"term": {"workflow": "flow"}},
                     {"term": {"version": 3}},
-                    {"term": {"tenant": "acme"}},
                 ],
                 "must_not": [{"terms": {"status": ["succeeded", "failed", "cancelled", "terminated"]}}],
             }
@@ -181,13 +195,14 @@ def test_rows_by_id_leave_room_for_an_id_that_stands_in_two_indices() -> None:
 
 def test_dead_letters_are_the_failed_ones_of_a_tenant_newest_first() -> None:
     assert failed_instances_body(
-        tenant="acme", workflow="w", since_ms=5, error_type="boom", label="a=b", after=(9, "id"), size=2
+        principal=ANN, workflow="w", since_ms=5, error_type="boom", label="a=b", after=(9, "id"), size=2
     ) == {
         "query": {
             "bool": {
                 "filter": [
-                    {"term": {"status": "failed"}},
                     {"term": {"tenant": "acme"}},
+                    {"terms": {"space": ["soc", "lab", "*"]}},
+                    {"term": {"status": "failed"}},
                     {"term": {"workflow.name": "w"}},
                     {"term": {"error.type": "boom"}},
                     {"term": {"labels": "a=b"}},
@@ -203,7 +218,7 @@ def test_dead_letters_are_the_failed_ones_of_a_tenant_newest_first() -> None:
         "track_total_hits": False,
     }
     everything = failed_instances_body(
-        tenant=None, workflow=None, since_ms=None, error_type=None, label=None, after=None, size=2
+        principal=EVERYBODY, workflow=None, since_ms=None, error_type=None, label=None, after=None, size=2
     )
     assert everything["query"]["bool"]["filter"] == [{"term": {"status": "failed"}}]
     assert "search_after" not in everything
@@ -240,13 +255,21 @@ def test_what_is_ahead_of_a_step_is_counted_and_not_read() -> None:
 
 
 def test_instances_that_have_ended_are_read_whole_newest_first() -> None:
-    assert ended_instances_body(tenant="acme", workflow="w", after=(9, "id"), size=2) == {
-        "query": {"bool": {"filter": [{"term": {"workflow.name": "w"}}, {"term": {"tenant": "acme"}}]}},
+    assert ended_instances_body(principal=ANN, workflow="w", after=(9, "id"), size=2) == {
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"tenant": "acme"}},
+                    {"terms": {"space": ["soc", "lab", "*"]}},
+                    {"term": {"workflow.name": "w"}},
+                ]
+            }
+        },
         "sort": [{"@timestamp": {"order": "desc"}}, {"workflow.id": {"order": "desc"}}],
         "size": 2,
         "track_total_hits": False,
         "search_after": [9, "id"],
     }
-    everything = ended_instances_body(tenant=None, workflow="w", after=None, size=1)
+    everything = ended_instances_body(principal=EVERYBODY, workflow="w", after=None, size=1)
     assert everything["query"] == {"bool": {"filter": [{"term": {"workflow.name": "w"}}]}}
     assert "search_after" not in everything
