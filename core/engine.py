@@ -45,6 +45,8 @@ from .ports import Clock, Store, StoredDocument
 from .principal import Principal
 from .settings import Settings
 from .tenants import Tenants
+from .usage.budgets import Budgets
+from .usage.counting import Counting
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +96,15 @@ class Engine:
         self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
         self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
         self.history.on_ended = self._canaries.ended
+        self.budgets = Budgets(
+            store=store, names=names, clock=clock, settings=settings.usage, metrics=metrics, tenants=self.tenants
+        )
+        self.budgets.on_changed = self._stop_changed
+        self.history.on_attempt = self.budgets.on_its_way
+        self.history.on_confirmed = self._row_confirmed
+        self._counting = Counting(
+            store=store, names=names, clock=clock, settings=settings.usage, metrics=metrics, due=self._owns_first_lane
+        )
         self.shares = ShareKeeper(self)
         self.parts = Parts(
             store=store,
@@ -110,9 +121,10 @@ class Engine:
             places=self.places,
             tenants=self.tenants,
             shares=self.shares,
+            budgets=self.budgets,
             starts_limit=AdaptiveLimit(settings.commit.unacknowledged_max_starts),
             costs=costs,
-            stoppers=[],
+            stoppers=[self.budgets],
         )
         self.control = Control(
             store=store,
@@ -156,6 +168,7 @@ class Engine:
         """Learn where things are and start the loops. Raises: StoreError."""
         await self.history.open()
         await self.tenants.open()
+        await self.budgets.open()
         await self.control.register_lanes()
         await self.control.pass_once()
         self._spawn(self._run_control())
@@ -163,6 +176,8 @@ class Engine:
         self._spawn(self._canaries.run())
         self._spawn(self.tenants.run())
         self._spawn(self.shares.run())
+        self._spawn(self.budgets.run())
+        self._spawn(self._counting.run())
         self._spawn(self.refusals.run())
         await self._watch()
 
@@ -263,6 +278,11 @@ class Engine:
         """Where the other replicas that own lanes answer."""
         return sorted({lease.address for lease in self.control.leases if self._elsewhere(lease) and lease.address})
 
+    def _owns_first_lane(self) -> bool:
+        """Whether it is this replica that counts usage."""
+        first = self.lanes.get(min((lease.lane for lease in self.control.leases), default=""))
+        return first is not None and first.open
+
     def _elsewhere(self, lease: LaneLease) -> bool:
         return lease.owner is not None and lease.owner != self.replica_id
 
@@ -323,6 +343,7 @@ class Engine:
         if self.lanes.get(lane.name) is lane:
             del self.lanes[lane.name]
         self.history.forget(lane)
+        self.budgets.forget_lane(lane.name)
         lane.close(reason)
 
     async def _load(self, lane: Lane) -> None:
@@ -362,6 +383,15 @@ class Engine:
         self.queue.reweigh()
         for lane in self.lanes.values():
             lane.quotas.rules_changed()
+
+    def _stop_changed(self, tenant: str) -> None:
+        """A budget stops the tenant, or does so no more."""
+        for lane in self.lanes.values():
+            lane.quotas.reopen(tenant)
+
+    def _row_confirmed(self, row_id: str, tenant: str) -> None:
+        self.budgets.confirmed(row_id, tenant)
+        self._counting.delivered()
 
     def _control_changed(self, _change: Change) -> None:
         self.look_now()

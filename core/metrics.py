@@ -92,6 +92,19 @@ class Metrics:
             "Canaries that this replica removed because they failed too often.",
             registry=self.registry,
         )
+        self._usage_documents = Counter(
+            "leasehold_usage_documents_total", "Usage documents written by this replica.", registry=self.registry
+        )
+        self._budgets_stopped = Gauge(
+            "leasehold_budgets_stopped_tenants",
+            "Tenants of which nothing begins, since a budget of theirs is spent.",
+            registry=self.registry,
+        )
+        self._documents_invalid = Gauge(
+            "leasehold_tenant_documents_invalid",
+            "Tenant documents that are not valid: what was in force before stays.",
+            registry=self.registry,
+        )
         self._starts_limit = Gauge(
             "leasehold_starts_limit", "Starts that may wait to be acknowledged at this moment.", registry=self.registry
         )
@@ -180,17 +193,6 @@ class Metrics:
     def canary_rolled_back(self) -> None:
         """Count one canary that was removed by itself."""
         self._canary_rollbacks.inc()
-
-    def watch_starts(self, limit: Callable[[], float], under_way: Callable[[], float]) -> None:
-        """Ask for the limit on starts under way, and for their number, whenever the counters are read."""
-        self._starts_limit.set_function(limit)
-        self._starts_under_way.set_function(under_way)
-
-    def starts_refused(self, quota: str, count: int = 1) -> None:
-        """Count starts that were answered 429. Which workflow a quota is of is left out: names have no bound."""
-        room, _, rest = quota.partition(".")
-        word = f"{room}.{rest.rpartition('.')[2]}" if room in ("workflows", "capabilities") else quota
-        self._starts_refused.labels(word).inc(count)
 
     def refused(self, kind: str) -> None:
         """Count one refusal of something of that kind."""

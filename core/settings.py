@@ -106,8 +106,8 @@ class UsageSettings(Struct, frozen=True):
     """Counting of usage, and budgets.
 
     `every_ms`: how often, at most, `workflow-usage` is brought up with history; a bill lags by that much.
-    `budgets_every_ms`: how often, at most, a replica looks what tenants with budgets have spent elsewhere; too high lets
-    them overshoot, too low searches often while much ends.
+    `budgets_every_ms`: how often, at most, a replica looks what tenants with budgets have spent elsewhere; too high
+    lets them overshoot, too low searches often while much ends.
     """
 
     every_ms: Positive = 10_000
@@ -164,4 +164,5 @@ class Settings(Struct, frozen=True):
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     tenancy: TenancySettings = TenancySettings()
+    usage: UsageSettings = UsageSettings()
     server: ServerSettings = ServerSettings()

@@ -50,16 +50,18 @@ KEYS: Mapping = {
 }
 
 USAGE: Mapping = {
+    # The start of the UTC day.
     "@timestamp": date(),
     "tenant": keyword(),
-    "space": keyword(),
     "workflow": keyword(),
-    "instances": long(),
+    "starts": long(),
     "attempts": long(),
-    "execution_ms": long(),
+    "retries": long(),
+    "executor_ms": long(),
     "llm_calls": long(),
     "llm_tokens": long(),
     "cost": double(),
+    "stored_bytes": long(),
 }
 
 SETTINGS: Mapping = {

@@ -40,6 +40,7 @@ FIELDS: Mapping = {
     "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),
     "trace": group(id=keyword()),
     "calls": stored(),
+    "stored_bytes": long(),
     # True for a row that Elasticsearch took only without its payloads.
     "stripped": boolean(),
 }

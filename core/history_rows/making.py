@@ -40,8 +40,8 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
     """The row of a finished attempt; its id is `<instance id>:<run path>:<attempt>`. Payloads may be `SideValue`s."""
     started_ms = record.started_at_ms
     finished_at = _time(record.finished_at_ms)
-    input_text, input_lines = _text(input)
-    output_text, output_lines = _text(output)
+    input_text, input_lines, input_bytes = _text(input)
+    output_text, output_lines, output_bytes = _text(output)
     row = StepRow(
         timestamp=finished_at,
         workflow=_recorded_workflow(instance),
@@ -71,14 +71,15 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
         usage=record.usage,
         trace=_trace(instance.traceparent),
         calls=record.calls,
+        stored_bytes=input_bytes + output_bytes,
     )
     return _encode(row)
 
 
 def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> bytes:
     """The row of a finished instance; its id is `instance_row_id`. Side values stand in it in full."""
-    inputs, inputs_lines = _text(instance.inputs)
-    outputs, outputs_lines = _text(instance.outputs)
+    inputs, inputs_lines, _ = _text(instance.inputs)
+    outputs, outputs_lines, _ = _text(instance.outputs)
     finished_at = _time(instance.finished_at_ms)
     row = InstanceRow(
         timestamp=finished_at,
@@ -204,17 +205,16 @@ def _time(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
-def _text(value: Any) -> tuple[str | None, str | None]:
-    """A payload's JSON text, and the same with its line breaks real where it has any."""
+def _text(value: Any) -> tuple[str | None, str | None, int]:
+    """A payload's JSON text, the same with its line breaks real where it has any, and how many bytes the text has."""
     value = plain(value)
     if value is None:
-        return None, None
-    text = _encode(value).decode()
-    if "\\" not in text:
-        return text, None
+        return None, None, 0
+    encoded = _encode(value)
+    text = encoded.decode()
     if "\\n" in text or "\\t" in text or "\\r" in text:
-        return text, text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
-    return text, None
+        return text, text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r"), len(encoded)
+    return text, None, len(encoded)
 
 
 def _label_pairs(instance: Instance) -> list[str]:

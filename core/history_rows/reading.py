@@ -18,7 +18,7 @@ class _FinalInstance(Struct, gc=False):
 def stripped_row(row: bytes) -> bytes:
     """A row without what users' payloads put into it, marked `stripped`: for one that Elasticsearch refuses."""
     fields: dict[str, Any] = msgspec.json.decode(row)
-    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log", "details"):
+    for name in ("inputs", "outputs", "inputs_lines", "outputs_lines", "calls", "log", "details", "stored_bytes"):
         fields.pop(name, None)
     if "step" in fields:
         for name in ("input", "output", "input_lines", "output_lines"):

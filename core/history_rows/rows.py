@@ -49,7 +49,10 @@ class TraceFields(Struct, frozen=True, gc=False):
 
 
 class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A row of `workflow-steps`. `worker` is the executor process that held the last lease of the attempt."""
+    """A row of `workflow-steps`. `worker` is the executor process that held the last lease of the attempt.
+
+    `stored_bytes` are those of input and output, as UTF-8.
+    """
 
     timestamp: datetime = field(name="@timestamp")
     workflow: WorkflowFields
@@ -64,6 +67,7 @@ class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     usage: Usage | None = None
     trace: TraceFields | None = None
     calls: tuple[Call, ...] = ()
+    stored_bytes: int = 0
     stripped: bool = False
 
 

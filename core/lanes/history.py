@@ -21,6 +21,7 @@ from ...ilm import IndexNames
 from ..errors import StoreError, StoreRejected
 from ..es.lines import create_line_in, newest_line_in
 from ..history_rows import stripped_row
+from ..machine.events import AttemptRecord
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from ..settings import HistorySettings
@@ -84,6 +85,9 @@ class History:
         self._failures = 0
         # Told of the definitions (tenant, name) of instances that have ended, once a search finds their rows.
         self.on_ended: Callable[[Iterable[tuple[str, str]]], None] = lambda _: None
+        # Told of attempts whose rows are sure to come to history, and when they stand there, by row id and tenant.
+        self.on_attempt: Callable[[str, str, AttemptRecord], None] = lambda _row_id, _tenant, _record: None
+        self.on_confirmed: Callable[[str, str], None] = lambda _row_id, _tenant: None
 
     @property
     def lag_records(self) -> int:
@@ -111,6 +115,8 @@ class History:
             if outbox.get(row_id) is record and (resident, row_id) not in on_the_way:
                 on_the_way.add((resident, row_id))
                 self._waiting.append(Record(resident, row_id, record.entry))
+                if record.entry.record is not None:
+                    self.on_attempt(row_id, resident.instance.tenant, record.entry.record)
         if self._waiting:
             self._wanted.set()
 
@@ -258,6 +264,8 @@ class History:
         pair = (record.resident, record.row_id)
         if pair in self._on_the_way:
             self._on_the_way.discard(pair)
+            if record.entry.record is not None:
+                self.on_confirmed(record.row_id, record.resident.instance.tenant)
             record.resident.lane.confirm(record.resident, record.row_id)
 
     async def _redirect(self, records: list[Record]) -> None:

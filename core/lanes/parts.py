@@ -14,6 +14,7 @@ from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
 from ..settings import Settings
 from ..tenants import Tenants
+from ..usage.budgets import Budgets
 from .groups.places import Places
 from .history import History
 from .memory.ready_queue import ReadyQueue
@@ -44,6 +45,7 @@ class Parts:
     places: Places
     tenants: Tenants
     shares: ShareKeeper
+    budgets: Budgets
     starts_limit: AdaptiveLimit
     costs: Costs
     stoppers: list[Stopper]

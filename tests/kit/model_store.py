@@ -112,7 +112,8 @@ class ModelStore:
 
     async def checkpoints(self, indices: Sequence[str]) -> dict[str, Checkpoint]:
         def read(_faults: object) -> dict[str, Checkpoint]:
-            found = [self.cluster.one_index(name) for name in indices if name in self.cluster.indices]
+            there = [name for name in indices if name in self.cluster.indices or self.cluster.is_alias(name)]
+            found = [one for name in there for one in self.cluster.resolve(name)]
             return {one.name: Checkpoint(one.uuid, one.global_checkpoint, one.max_seq_no) for one in found}
 
         return await self._request("checkpoints", indices, read)

@@ -111,7 +111,14 @@ def test_a_step_row_says_what_ran_when_and_how_it_went() -> None:
         "usage": {"llm_calls": 1},
         "trace": {"id": "0af7651916cd43dd8448eb211c80319c"},
         "calls": [{"name": "search", "duration_ms": 5}],
+        "stored_bytes": len('{"q":"level:warn"}{"lines":"one\\ntwo"}'),
     }
+
+
+def test_stored_bytes_are_those_of_the_texts_in_utf_8() -> None:
+    row = msgspec.json.decode(step_row(INSTANCE, RECORD, {"who": "Zoë"}, None))
+
+    assert row["stored_bytes"] == len(row["step"]["input"].encode()) == 14
 
 
 def test_an_attempt_that_was_never_claimed_has_no_start_and_no_duration() -> None:

@@ -1,0 +1,1 @@
+"""What usage and budgets ask of Elasticsearch: sums over history by composite aggregations, and usage documents."""
