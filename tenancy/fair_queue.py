@@ -33,29 +33,32 @@ class May(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class _Line(Generic[Entry]):
-    """One tenant's entries in one lane. `listed_at`: the virtual time it stands under in its lane; None: in none."""
+    """One tenant's entries in one lane."""
 
     entries: list[tuple[int, int, Entry]] = field(default_factory=list)
-    listed_at: float | None = None
     blocked: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class _Flow(Generic[Entry]):
-    """How far one tenant has been served. `listed` counts its lines that can be served."""
+    """How far one tenant has been served. `listed_at`: the virtual time it stands under among those with a turn.
 
+    `parked`: the same for lanes that were closed when it had its turn, and nothing else of it could be taken.
+    """
+
+    tenant: str
     weight: float
     virtual_time: float
     lines: dict[object, _Line[Entry]] = field(default_factory=dict)
-    listed: int = 0
+    listed_at: float | None = None
+    parked: dict[object, float] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> bool:
+        return self.listed_at is not None or bool(self.parked)
 
 
-@dataclass(slots=True, eq=False)
-class _Order:
-    """One lane's tenants by virtual time. A place that its line does not stand under any more is passed over."""
-
-    places: list[tuple[float, int, str]] = field(default_factory=list)
-    closed: bool = False
+_Place = tuple[float, int, _Flow[Entry]]
 
 
 def _passes(_tenant: str, _lane: object) -> May:
@@ -73,7 +76,7 @@ class FairQueue(Generic[Entry]):
     put a tenant behind the others, in cost at weight 1. `served` is what was charged for entries taken here since
     somebody took it.
 
-    `push` and `pop` cost O(lanes * log tenants + log entries of the tenant), amortised.
+    `push` and `pop` cost O(log tenants + log entries of the tenant), amortised, and a step for each lane of the tenant.
     """
 
     def __init__(
@@ -89,8 +92,14 @@ class FairQueue(Generic[Entry]):
         self._weight_of = weight_of
         self._debt_max = debt_max
         self._flows: dict[str, _Flow[Entry]] = {}
-        self._orders: dict[object, _Order] = {}
+        # Heaps by virtual time. A place that its flow does not stand under any more is passed over.
+        self._order: list[_Place[Entry]] = []
+        self._parked: dict[object, list[_Place[Entry]]] = {}
+        self._closed: set[object] = set()
         self._virtual_time = 0.0
+        # The latest that any tenant was put to, and how many have something that can be served.
+        self._latest = 0.0
+        self._waiting = 0
         self._pushed = 0
         self._sweep_at = _SWEEP_TENANTS
         self.served: dict[str, float] = {}
@@ -108,8 +117,8 @@ class FairQueue(Generic[Entry]):
             line = flow.lines[lane] = _Line()
         self._pushed += 1
         heappush(line.entries, (rank, self._pushed, entry))
-        if line.listed_at is None and not line.blocked:
-            self._list(tenant, flow, line, lane)
+        if flow.listed_at is None and not line.blocked and lane not in flow.parked:
+            self._list(flow)
 
     def pop(self, tenant: str | None = None, may: Callable[[str, object], May] = _passes) -> Entry | None:
         """The next live entry, of the tenant furthest behind or of the one named; None when there is none.
@@ -117,22 +126,23 @@ class FairQueue(Generic[Entry]):
         `may` is asked about each before it is taken; what it refuses is blocked or closed, and the next one has a turn.
         """
         while True:
-            tenant_found = self._furthest_behind() if tenant is None else tenant
-            flow = None if tenant_found is None else self._flows.get(tenant_found)
-            if tenant_found is None or flow is None:
+            flow = self._furthest_behind() if tenant is None else self._flows.get(tenant)
+            if flow is None:
                 return None
-            lane = self._first_lane(tenant_found, flow)
-            if lane is None:
+            best = self._best(flow)
+            if best is None:
                 if tenant is not None:
                     return None
+                self._set_aside(flow)
                 continue
-            verdict = may(tenant_found, lane[0])
+            lane, line = best
+            verdict = may(flow.tenant, lane)
             if verdict is May.PASS:
-                return self._take(tenant_found, flow, lane[0], named=tenant is not None)
+                return self._take(flow, lane, line, named=tenant is not None)
             if verdict is May.CLOSE_LANE:
-                self.close(lane[0])
+                self.close(lane)
             else:
-                self._block(flow, lane[0])
+                line.blocked = True
 
     def unblock(self, tenant: str, lane: object) -> None:
         """A tenant's entries of a lane may be taken again."""
@@ -140,121 +150,118 @@ class FairQueue(Generic[Entry]):
         line = None if flow is None else flow.lines.get(lane)
         if flow is not None and line is not None and line.blocked:
             line.blocked = False
-            if line.entries:
-                self._list(tenant, flow, line, lane)
-            else:
-                del flow.lines[lane]
+            if flow.listed_at is None and lane not in flow.parked:
+                self._list(flow)
 
     def close(self, lane: object) -> None:
         """Nothing of the lane is taken until it is opened."""
-        order = self._orders.get(lane)
-        if order is not None:
-            order.closed = True
+        self._closed.add(lane)
 
     def open(self, lane: object) -> None:
-        order = self._orders.get(lane)
-        if order is not None:
-            order.closed = False
+        self._closed.discard(lane)
 
     def forget(self, lane: object) -> None:
         """The lane is gone, with all that waited in it."""
-        if self._orders.pop(lane, None) is None and lane is None:
-            return
+        self._closed.discard(lane)
+        self._parked.pop(lane, None)
         for flow in self._flows.values():
-            line = flow.lines.pop(lane, None)
-            if line is not None and line.listed_at is not None:
-                flow.listed -= 1
+            flow.lines.pop(lane, None)
+            if flow.parked.pop(lane, None) is not None and not flow.waits:
+                self._at_rest()
 
     def charge(self, tenant: str, cost: float) -> None:
         """Correct what a tenant's earlier claim cost, once it is known (negative: it cost less)."""
         flow = self._flows.get(tenant)
         if flow is not None:
             self.served[tenant] = self.served.get(tenant, 0.0) + cost
-            self._charge(tenant, flow, cost)
+            self._charge(flow, cost)
 
     def charge_elsewhere(self, served: Mapping[str, float]) -> None:
         """What tenants were served by other queues: it counts for those that wait for something here."""
         for tenant, cost in served.items():
             flow = self._flows.get(tenant)
-            if flow is not None and flow.listed:
-                self._charge(tenant, flow, cost)
+            if flow is not None and flow.waits:
+                self._charge(flow, cost)
 
-    def _charge(self, tenant: str, flow: _Flow[Entry], cost: float) -> None:
+    def _charge(self, flow: _Flow[Entry], cost: float) -> None:
         self._owe(flow, cost)
-        if cost < 0 and flow.listed:
+        if cost < 0:
             # It has a right to an earlier place. One that is to come later is corrected when it is met.
-            for lane, line in flow.lines.items():
-                if line.listed_at is not None:
-                    self._place(tenant, flow, line, lane)
+            if flow.listed_at is not None:
+                flow.listed_at = self._place(flow, self._order)
+            for lane in flow.parked:
+                flow.parked[lane] = self._place(flow, self._parked[lane])
 
     def _owe(self, flow: _Flow[Entry], cost: float) -> None:
         latest = max(flow.virtual_time, self._virtual_time + self._debt_max / flow.weight)
         flow.virtual_time = min(latest, flow.virtual_time + cost / flow.weight)
+        self._latest = max(self._latest, flow.virtual_time)
 
-    def _furthest_behind(self) -> str | None:
-        """The tenant with the least virtual time that has a live entry in an open lane."""
-        found: tuple[float, int, str] | None = None
-        for lane, order in self._orders.items():
-            if not order.closed:
-                place = self._first_place(lane, order)
-                if place is not None and (found is None or place < found):
-                    found = place
-        return None if found is None else found[2]
-
-    def _first_place(self, lane: object, order: _Order) -> tuple[float, int, str] | None:
-        places = order.places
-        while places:
-            place = places[0]
-            listed_at, _, tenant = place
-            flow = self._flows.get(tenant)
-            line = None if flow is None else flow.lines.get(lane)
-            if flow is None or line is None or line.listed_at != listed_at:
-                heappop(places)
+    def _furthest_behind(self) -> _Flow[Entry] | None:
+        """The tenant with the least virtual time of those that have a turn."""
+        order = self._order
+        found: _Place[Entry] | None = None
+        while order:
+            place = order[0]
+            flow = place[2]
+            listed_at = flow.listed_at
+            if listed_at != place[0]:
+                heappop(order)
             elif listed_at < flow.virtual_time:
                 # Served or charged since it was listed: it goes to where it belongs now.
                 self._pushed += 1
-                line.listed_at = flow.virtual_time
-                heapreplace(places, (flow.virtual_time, self._pushed, tenant))
-            elif self._is_live(line.entries[0][2]) or self._cleared(line):
-                return place
+                listed_at = flow.listed_at = flow.virtual_time
+                heapreplace(order, (listed_at, self._pushed, flow))
             else:
-                heappop(places)
-                self._drop(flow, line, lane)
+                found = place
+                break
+        for lane in self._parked if self._parked else ():
+            if lane not in self._closed:
+                place_there = self._first_parked(lane)
+                if place_there is not None and (found is None or place_there < found):
+                    found = place_there
+        return None if found is None else found[2]
+
+    def _first_parked(self, lane: object) -> _Place[Entry] | None:
+        """The first of those that were set aside while the lane was closed, which it is not any more."""
+        order = self._parked[lane]
+        while order:
+            place = order[0]
+            at, _, flow = place
+            if flow.parked.get(lane) != at or flow.listed_at is not None:
+                heappop(order)
+                if flow.listed_at is not None:
+                    flow.parked.pop(lane, None)
+            elif at < flow.virtual_time:
+                heappop(order)
+                flow.parked[lane] = self._place(flow, order)
+            else:
+                return place
         return None
 
-    def _first_lane(self, tenant: str, flow: _Flow[Entry]) -> tuple[object] | None:
-        """The lane, in a tuple, with the tenant's live entry of the lowest rank, of those that are open to it."""
-        if len(flow.lines) == 1:
-            ((lane, line),) = flow.lines.items()
-            return (lane,) if self._can_serve(flow, line, lane) else None
-        found: tuple[object] | None = None
-        best = (0, 0)
-        for lane, line in list(flow.lines.items()):
-            if self._can_serve(flow, line, lane):
-                head = line.entries[0][:2]
-                if found is None or head < best:
-                    found, best = (lane,), head
+    def _best(self, flow: _Flow[Entry]) -> tuple[object, _Line[Entry]] | None:
+        """The lane with the tenant's live entry of the lowest rank, of those that are open to it."""
+        found: tuple[object, _Line[Entry]] | None = None
+        empty = None
+        for lane, line in flow.lines.items():
+            if line.blocked or lane in self._closed:
+                continue
+            entries = line.entries
+            while entries and not self._is_live(entries[0][2]):
+                heappop(entries)
+            if not entries:
+                empty = lane
+            elif found is None or entries[0] < found[1].entries[0]:
+                found = (lane, line)
+        if empty is not None and found is None:
+            del flow.lines[empty]
+            return self._best(flow)
         return found
 
-    def _can_serve(self, flow: _Flow[Entry], line: _Line[Entry], lane: object) -> bool:
-        if line.blocked or self._orders[lane].closed:
-            return False
-        if line.entries and (self._is_live(line.entries[0][2]) or self._cleared(line)):
-            return True
-        self._drop(flow, line, lane)
-        return False
-
-    def _cleared(self, line: _Line[Entry]) -> bool:
-        """Drop the dead at the head of a line; whether any entry is left."""
-        entries = line.entries
-        while entries and not self._is_live(entries[0][2]):
-            heappop(entries)
-        return bool(entries)
-
-    def _take(self, tenant: str, flow: _Flow[Entry], lane: object, *, named: bool) -> Entry:
-        line = flow.lines[lane]
+    def _take(self, flow: _Flow[Entry], lane: object, line: _Line[Entry], *, named: bool) -> Entry:
         entry = heappop(line.entries)[2]
         cost = self._cost_of(entry)
+        tenant = flow.tenant
         self.served[tenant] = self.served.get(tenant, 0.0) + cost
         if named:
             # It was not its turn, so it owes that; but not without end while nobody else wants anything.
@@ -262,53 +269,52 @@ class FairQueue(Generic[Entry]):
         else:
             self._virtual_time = max(self._virtual_time, flow.virtual_time)
             flow.virtual_time += cost / flow.weight
+            self._latest = max(self._latest, flow.virtual_time)
         if not line.entries:
-            self._drop(flow, line, lane)
+            del flow.lines[lane]
+            if not flow.lines:
+                self._set_aside(flow)
         return entry
 
-    def _drop(self, flow: _Flow[Entry], line: _Line[Entry], lane: object) -> None:
-        """A line is empty."""
-        if line.listed_at is not None:
-            line.listed_at = None
-            flow.listed -= 1
-        if not line.blocked:
-            del flow.lines[lane]
+    def _set_aside(self, flow: _Flow[Entry]) -> None:
+        """Nothing of the tenant can be taken now: it waits for lanes to open, to be unblocked, or for nothing."""
+        waited = flow.waits
+        flow.listed_at = None
+        lanes = [lane for lane, line in flow.lines.items() if line.entries and not line.blocked]
+        flow.parked = {lane: self._place(flow, self._parked.setdefault(lane, [])) for lane in lanes}
+        if waited and not lanes:
+            self._at_rest()
 
-    def _block(self, flow: _Flow[Entry], lane: object) -> None:
-        line = flow.lines[lane]
-        line.blocked = True
-        if line.listed_at is not None:
-            line.listed_at = None
-            flow.listed -= 1
+    def _at_rest(self) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            # The busy period is over: whoever comes next begins with a clean sheet (Goyal et al., section 2, rule 2).
+            self._virtual_time = max(self._virtual_time, self._latest)
 
-    def _list(self, tenant: str, flow: _Flow[Entry], line: _Line[Entry], lane: object) -> None:
-        """A line can be served from now on. A tenant that had nothing to be served gets no credit for that."""
-        if not flow.listed:
+    def _list(self, flow: _Flow[Entry]) -> None:
+        """Something can be served from now on. A tenant that had nothing to be served gets no credit for that."""
+        if not flow.parked:
             flow.virtual_time = max(flow.virtual_time, self._virtual_time)
-        flow.listed += 1
-        self._place(tenant, flow, line, lane)
+            self._waiting += 1
+        flow.listed_at = self._place(flow, self._order)
 
-    def _place(self, tenant: str, flow: _Flow[Entry], line: _Line[Entry], lane: object) -> None:
-        order = self._orders.get(lane)
-        if order is None:
-            order = self._orders[lane] = _Order()
-        line.listed_at = flow.virtual_time
+    def _place(self, flow: _Flow[Entry], order: list[_Place[Entry]]) -> float:
         self._pushed += 1
-        heappush(order.places, (flow.virtual_time, self._pushed, tenant))
+        heappush(order, (flow.virtual_time, self._pushed, flow))
+        return flow.virtual_time
 
     def _new_flow(self, tenant: str) -> _Flow[Entry]:
         if len(self._flows) >= self._sweep_at:
             self._sweep()
-        flow: _Flow[Entry] = _Flow(self._weight_of(tenant), self._virtual_time)
+        flow: _Flow[Entry] = _Flow(tenant, self._weight_of(tenant), self._virtual_time)
         self._flows[tenant] = flow
         return flow
 
     def _sweep(self) -> None:
         """Forget the tenants that wait for nothing and owe nothing."""
-        idle = [name for name, flow in self._flows.items() if not flow.lines and self._owes_nothing(flow)]
+        idle = [
+            name for name, flow in self._flows.items() if not flow.lines and flow.virtual_time <= self._virtual_time
+        ]
         for name in idle:
             del self._flows[name]
         self._sweep_at = max(_SWEEP_TENANTS, 2 * len(self._flows))
-
-    def _owes_nothing(self, flow: _Flow[Entry]) -> bool:
-        return flow.virtual_time <= self._virtual_time
