@@ -194,6 +194,29 @@ class Metrics:
         """Count one canary that was removed by itself."""
         self._canary_rollbacks.inc()
 
+    def usage_written(self, documents: int) -> None:
+        """Count usage documents that were created or raised."""
+        self._usage_documents.inc(documents)
+
+    def budgets_stopped(self, tenants: int) -> None:
+        """Say how many tenants a budget stops now."""
+        self._budgets_stopped.set(tenants)
+
+    def tenant_documents_invalid(self, count: int) -> None:
+        """Say how many documents in the tenants index are not valid."""
+        self._documents_invalid.set(count)
+
+    def watch_starts(self, limit: Callable[[], float], under_way: Callable[[], float]) -> None:
+        """Ask for the limit on starts under way, and for their number, whenever the counters are read."""
+        self._starts_limit.set_function(limit)
+        self._starts_under_way.set_function(under_way)
+
+    def starts_refused(self, quota: str, count: int = 1) -> None:
+        """Count starts that were answered 429. Which workflow a quota is of is left out: names have no bound."""
+        room, _, rest = quota.partition(".")
+        word = f"{room}.{rest.rpartition('.')[2]}" if room in ("workflows", "capabilities") else quota
+        self._starts_refused.labels(word).inc(count)
+
     def refused(self, kind: str) -> None:
         """Count one refusal of something of that kind."""
         self._refused.labels(kind).inc()
