@@ -6,6 +6,7 @@ Losing a race is an outcome and has no class here.
 from __future__ import annotations
 
 from ..claim.wire import Violation
+from ..claim.wire.tenants import TenantView
 
 
 class LeaseholdError(Exception):
@@ -53,6 +54,14 @@ class VersionConflict(Conflict):
     def __init__(self, detail: str, active: int) -> None:
         super().__init__(detail)
         self.active = active
+
+
+class TenantConflict(Conflict):
+    """A tenant's document stands at another revision than the caller counted on; `stands` is what does."""
+
+    def __init__(self, detail: str, stands: TenantView) -> None:
+        super().__init__(detail)
+        self.stands = stands
 
 
 class LeaseLost(LeaseholdError):

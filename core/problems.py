@@ -20,6 +20,7 @@ from .errors import (
     StoreError,
     StoreRejected,
     StoreUnavailable,
+    TenantConflict,
     Unavailable,
     VersionConflict,
 )
@@ -74,6 +75,7 @@ def problem_of(error: LeaseholdError) -> Problem:
         retry_after_s=retry_after_s,
         quota=error.quota if isinstance(error, QuotaExceeded) else None,
         active_version=error.active if isinstance(error, VersionConflict) else None,
+        stands=error.stands if isinstance(error, TenantConflict) else None,
     )
 
 

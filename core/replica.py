@@ -32,6 +32,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire.tenants import TenantList, TenantView
 from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .access import Refusal
 from .engine import Engine
@@ -47,6 +48,7 @@ from .operations.looking.recordings import Recordings
 from .operations.starting.starts import Starts
 from .operations.steering.dead_letters import DeadLetters, Filter
 from .operations.steering.steering import Steering
+from .operations.tenancy.documents import TenantDocuments
 from .operations.versioning.migrations import Migrations
 from .operations.versioning.versions import Versions
 from .orders import AnyOrder, Cancel, Decide, Retry, Terminate
@@ -85,6 +87,7 @@ class Replica:
         self._dead_letters = DeadLetters(engine, self._steering)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
+        self._tenants = TenantDocuments(engine)
         self._migrations = Migrations(engine, self._reads, peers)
         self._for_peers = PeerService(engine, self._reads, self._claims, self._explain)
         engine.serve_claims = self._claims.match
@@ -277,6 +280,27 @@ class Replica:
     def now_ms(self) -> int:
         """Wall time, by this replica's clock."""
         return self._engine.clock.now_ms()
+
+    async def tenants(self, principal: Principal, *, after: str, size: int) -> TenantList:
+        """A page of the tenants that have a document, by name; without the role the caller's own."""
+        return await self._tenants.page(principal, after=after, size=size)
+
+    async def tenant(self, principal: Principal, tenant: str) -> TenantView:
+        """A tenant's document, or the deployment's (`*`), and what this replica obeys. Raises: NotFound."""
+        return await self._tenants.view(principal, tenant)
+
+    async def put_tenant(
+        self, principal: Principal, tenant: str, source: bytes, *, revision: str | None
+    ) -> tuple[TenantView, bool]:
+        """Write a tenant's document; the flag says whether there was none before.
+
+        Raises: Forbidden; InvalidRequest with violations; TenantConflict with what stands.
+        """
+        return await self._tenants.put(principal, tenant, source, revision=revision)
+
+    async def delete_tenant(self, principal: Principal, tenant: str, *, revision: str | None) -> None:
+        """Delete a tenant's document: the defaults are in force. Raises: Forbidden; NotFound; TenantConflict."""
+        await self._tenants.delete(principal, tenant, revision=revision)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

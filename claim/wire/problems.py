@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from .tenants import TenantView
+
 
 class Violation(Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing wrong with a request or a definition: where, what was found, what is allowed."""
@@ -29,3 +31,4 @@ class Problem(Struct, frozen=True, omit_defaults=True, gc=False):
     retry_after_s: float | None = None
     quota: str | None = None
     active_version: int | None = None
+    stands: TenantView | None = None

@@ -2,31 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
+
+import structlog
 
 from ...ilm import IndexNames
 from ...tenancy.rules import NO_RULES, Rules
 from ..change_feed import Change
+from ..errors import StoreError
+from ..es.tenant_documents import tenant_documents
 from ..metrics import Metrics
 from ..ports import Clock, Store
+from .audit import Auditor
+from .in_force import InForce
+
+log = structlog.get_logger(__name__)
+
+_PAUSE_MS = 100
+_PAUSE_MAX_MS = 2_000
 
 
 class Tenants:
-    """One replica's. `rules` follow the change feed; `on_changed` are called after each change."""
+    """One replica's. `rules` follow the change feed; `on_changed` are called after each change of them.
+
+    `open` before `run`. While Elasticsearch does not answer, or the index is gone, what was in force stays.
+    """
 
     def __init__(self, *, store: Store, names: IndexNames, clock: Clock, metrics: Metrics) -> None:
         self._store = store
         self._index = names.tenants
-        self._clock = clock
         self._metrics = metrics
+        self._in_force = InForce()
+        self.auditor = Auditor(store=store, names=names, clock=clock, remembered=self._in_force.audited.get)
         self.rules: Rules = NO_RULES
         self.on_changed: list[Callable[[], None]] = []
+        # Up to where the index was read, and up to where it is to be read.
+        self._read_to = -1
+        self._wanted_to = -1
+        self._anew = True
+        self._changed = asyncio.Event()
+        self._unaudited: set[str] = set()
+        self._audit_wanted = asyncio.Event()
+        self._told: dict[str, int] = {}
+        self._names: list[str] | None = None
 
     async def open(self) -> None:
         """Read all documents. Raises: StoreError."""
+        self._wanted_to = (await self._store.checkpoint(self._index)).global_checkpoint
+        await self.pass_once()
 
     def changed(self, change: Change) -> None:
         """The index has changed: what is new is read soon."""
+        if change.anew:
+            self._anew = True
+            self._wanted_to = change.checkpoint
+        else:
+            self._wanted_to = max(self._wanted_to, change.checkpoint)
+        self._changed.set()
+
+    def look_now(self) -> None:
+        """This replica has changed a document: it obeys without waiting for the change feed."""
+        self._changed.set()
+
+    def names_after(self, name: str, size: int) -> list[str]:
+        """The next tenants that have a document, in order; the deployment's is among them."""
+        if self._names is None:
+            self._names = sorted(self._in_force.documents)
+        at = bisect_right(self._names, name)
+        return self._names[at : at + size]
+
+    def audit_soon(self, tenant: str) -> None:
+        """Have the rows of a tenant's changes brought home."""
+        self._unaudited.add(tenant)
+        self._audit_wanted.set()
 
     async def run(self) -> None:
-        """Read what has changed, until cancelled."""
+        """Read what has changed, and see to its audit, until cancelled."""
+        await asyncio.gather(
+            self._repeat("tenants", self._changed, self.pass_once),
+            self._repeat("tenants_audit", self._audit_wanted, self.audit_once),
+        )
+
+    async def pass_once(self) -> None:
+        """Read what is new, or all of it. Raises: StoreError, and the next pass reads it all the same."""
+        self._changed.clear()
+        anew, self._anew = self._anew, False
+        try:
+            await self._pass(anew, self._wanted_to)
+        except BaseException:
+            self._anew |= anew
+            raise
+
+    async def _pass(self, anew: bool, to: int) -> None:
+        await self._store.refresh(self._index)
+        found = await tenant_documents(self._store, self._index, above_seq_no=-1 if anew else self._read_to)
+        if anew:
+            concerned, changed = self._in_force.take_all(found.documents)
+        else:
+            concerned, changed = self._in_force.take(found.documents)
+        if not anew and found.total != self._in_force.count:
+            # Something was deleted, and nothing says what.
+            found = await tenant_documents(self._store, self._index, above_seq_no=-1)
+            others, differs = self._in_force.take_all(found.documents)
+            concerned, changed = concerned | others, changed or differs
+        self._read_to = to
+        highest = max((one.version.seq_no for one in found.documents if one.version is not None), default=-1)
+        self._put_in_force(max(to, highest if anew else max(highest, self.rules.seq_no)), changed=changed)
+        self._look_after(concerned)
+
+    async def audit_once(self) -> None:
+        """Record the changes that were seen. Raises: StoreError, and the next pass sees to them all the same."""
+        self._audit_wanted.clear()
+        tenants, self._unaudited = self._unaudited, set()
+        try:
+            await self.auditor.audit(tenants)
+        except BaseException:
+            self._unaudited |= tenants
+            raise
+
+    def _put_in_force(self, seq_no: int, *, changed: bool) -> None:
+        if seq_no != self.rules.seq_no or changed:
+            self.rules = self._in_force.rules(seq_no)
+        if changed:
+            log.info("tenants.rules_changed", seq_no=seq_no, tenants=len(self.rules.tenants))
+            for tell in self.on_changed:
+                tell()
+
+    def _look_after(self, concerned: set[str]) -> None:
+        self._names = None
+        self._tell_of_invalid()
+        unaudited = self._in_force.unaudited(concerned)
+        if unaudited:
+            self._unaudited |= unaudited
+            self._audit_wanted.set()
+
+    def _tell_of_invalid(self) -> None:
+        """Each version of a document that is not in force, once."""
+        invalid = self._in_force.invalid
+        for tenant, known in invalid.items():
+            if self._told.get(tenant) != known.seq_no:
+                log.error("tenants.document_invalid", tenant=tenant, fault=known.fault, seq_no=known.seq_no)
+        self._told = {tenant: known.seq_no for tenant, known in invalid.items()}
+        self._metrics.tenant_documents_invalid(len(invalid))
+
+    async def _repeat(self, loop: str, wanted: asyncio.Event, pass_once: Callable[[], Awaitable[None]]) -> None:
+        pause_ms = _PAUSE_MS
+        while True:
+            await wanted.wait()
+            self._metrics.loop(loop)
+            try:
+                await pass_once()
+                pause_ms = _PAUSE_MS
+                continue
+            except StoreError as error:
+                log.warning(f"{loop}.pass_failed", error=str(error))
+            except Exception:
+                log.exception(f"{loop}.pass_failed")
+            self._metrics.loop_failed(loop)
+            await asyncio.sleep(pause_ms / 1_000)
+            pause_ms = min(_PAUSE_MAX_MS, pause_ms * 2)
+            wanted.set()

@@ -23,6 +23,7 @@ _SUBJECTS = (
     ("/_workflows/_steps/{id}", "step_id"),
     ("/_workflows/_instances/{id}", "instance_id"),
     ("/_workflows/_lanes/{lane}", "lane"),
+    ("/_workflows/_tenants/{id}", "tenant"),
     ("/_workflows/_tenants/{", "tenant"),
     ("/_workflows/{name}", "workflow"),
 )
@@ -30,7 +31,7 @@ _SUBJECTS = (
 
 def body_limit_bytes(size: Size, limits: LimitSettings) -> int:
     """How large a whole body may be. The replica holds each payload in it to `payload_max_bytes`."""
-    if size == "definition":
+    if size in ("definition", "tenant"):
         return limits.payload_max_bytes
     payloads = _PAYLOADS_IN_MANY if size == "many" else _PAYLOADS_IN_ONE
     return payloads * limits.payload_max_bytes + _FRAME_BYTES
@@ -47,7 +48,7 @@ class Endpoint:
         self.parameters = ParameterReader(route.parameters, route.path)
         self.body: BodyReader[Struct] | None = BodyReader(route.body) if route.body is not None else None
         self.body_required = route.body_required
-        self.definition = route.size == "definition"
+        self.definition = route.size in ("definition", "tenant")
         self.limit_bytes = body_limit_bytes(route.size, limits)
         self.open = route.open
         self.operators = route.operators

@@ -100,7 +100,7 @@ def _operation(route: Route, schemas: _Schemas, routes: Sequence[Route]) -> dict
 
 def _always(route: Route) -> tuple[int, ...]:
     """What any route of its kind may answer."""
-    with_body = (408, 413, 415, 417) if route.body is not None or route.size == "definition" else ()
+    with_body = (408, 413, 415, 417) if route.body is not None or route.size in _SOURCES else ()
     with_values = (404,) if "{" in route.path else ()
     return (400, 503, *with_body, *with_values)
 
@@ -114,11 +114,14 @@ def _parameter(field: Field) -> dict[str, Any]:
     return parameter
 
 
+_SOURCES = {"definition": "definition", "tenant": "document"}
+
+
 def _body(route: Route, schemas: _Schemas) -> dict[str, Any] | None:
-    if route.size == "definition":
+    if route.size in _SOURCES:
         return {
             "required": True,
-            "description": "The definition in YAML, or in JSON holding the same.",
+            "description": f"The {_SOURCES[route.size]} in YAML, or in JSON holding the same.",
             "content": {YAML: {"schema": {"type": "string", "minLength": 1}}, JSON: {"schema": {"type": "object"}}},
         }
     if route.body is None:

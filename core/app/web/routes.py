@@ -37,9 +37,19 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ....claim.wire.tenants import TenantList, TenantView
 from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
-from .operations import on_definitions, on_failed, on_instances, on_replays, on_server, on_steps, on_versions
+from .operations import (
+    on_definitions,
+    on_failed,
+    on_instances,
+    on_replays,
+    on_server,
+    on_steps,
+    on_tenants,
+    on_versions,
+)
 from .parameters import NoParameters
 from .surface import JSON, YAML, Reply
 
@@ -47,7 +57,7 @@ Operation = Callable[[Any, Any, Any, Any], Awaitable[Reply]]
 """(surface, principal, parameters, body) -> reply; each takes the types that its route names."""
 
 
-Size = Literal["one", "many", "definition"]
+Size = Literal["one", "many", "definition", "tenant"]
 
 
 class Answer(Struct, frozen=True):
@@ -66,14 +76,15 @@ class Answer(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One operation. `name` is the OpenAPI `operationId`; `problems` are the statuses of its problem documents.
 
-    `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition` (YAML, or JSON holding
-    the same). `open`: answered whoever asks, and whatever the principal's headers hold. `operators`: for them alone.
+    `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition` or document of a `tenant`
+    (YAML, or JSON holding the same). `open`: answered whoever asks, and whatever the principal's headers hold.
+    `operators`: for them alone.
     """
 
     method: str
     path: str
     name: str
-    tag: Literal["definitions", "instances", "steps", "server"]
+    tag: Literal["definitions", "instances", "steps", "tenants", "server"]
     summary: str
     operation: Operation
     answers: tuple[Answer, ...]
@@ -292,6 +303,32 @@ ROUTES: tuple[Route, ...] = (
         "Bring back instances that ended `failed`, the newest first.",
         on_failed.retry_failed, (_json(200, "One result an instance.", RetryResults),), (403, 422),
         NoParameters, on_failed.FailedRetryBody,
+    ),
+    Route(
+        "GET", "/_workflows/_tenants", "list_tenants", "tenants",
+        "The tenants that have a document, by name; a caller without the role sees its own.",
+        on_tenants.page, (_json(200, "One page.", TenantList),), (403,), on_tenants.TenantsParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_tenants/{id}", "get_tenant", "tenants",
+        "Read a tenant's document, and what is in force for it on the replica that answers; `*`: the deployment's.",
+        on_tenants.get, (_json(200, "The document, if there is one.", TenantView),), (403, 404),
+        on_tenants.TenantParameters,
+    ),
+    Route(
+        "PUT", "/_workflows/_tenants/{id}", "put_tenant", "tenants",
+        "Write a tenant's document as a whole. Running replicas obey within 2 seconds.",
+        on_tenants.put,
+        (
+            _json(201, "There was none before.", TenantView),
+            _json(200, "It replaces what stood, or is the same.", TenantView),
+        ),
+        (403, 409, 422), on_tenants.TenantChangeParameters, body_required=True, size="tenant", operators=True,
+    ),
+    Route(
+        "DELETE", "/_workflows/_tenants/{id}", "delete_tenant", "tenants",
+        "Delete a tenant's document: what the deployment's says of tenants without one is in force.",
+        on_tenants.delete, (_NO_CONTENT,), (403, 404, 409), on_tenants.TenantChangeParameters, operators=True,
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 from leasehold.claim.wire import Violation
+from leasehold.claim.wire.tenants import TenantView
 from leasehold.core import errors
 from leasehold.core.app.problems import RequestProblem, document_of, headers_of, refuse
 from leasehold.core.problems import KINDS, TYPE_PREFIX, problem, problem_of
@@ -15,6 +16,7 @@ EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.PayloadTooLarge("the result", 300_000, 262_144), 413, "payload-too-large"),
     (errors.Conflict("another request under that key"), 409, "conflict"),
     (errors.VersionConflict("version 3 is active", 3), 409, "conflict"),
+    (errors.TenantConflict("it stands at revision 7-1", TenantView(tenant="acme", revision="7-1")), 409, "conflict"),
     (errors.LeaseLost("03-x:a:7", 8, "the step is held under token 8"), 409, "lease-lost"),
     (errors.Forbidden("soc-lead may not"), 403, "forbidden"),
     (errors.Unavailable("no lane is owned here", 2.5), 503, "unavailable"),

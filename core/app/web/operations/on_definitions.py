@@ -68,13 +68,13 @@ def wants_yaml(accept: str) -> bool:
 
 
 def source_of(media_type: str | None, raw: bytes) -> bytes:
-    """A definition as YAML text.
+    """A definition, or a tenant's document, as YAML text.
 
     JSON is nearly YAML: only tabs and the escapes of surrogate pairs differ, so such a text is written anew.
     Raises: RequestProblem (400) when the body is empty, or said to be JSON and is not.
     """
     if not raw.strip():
-        raise refuse("invalid-request", "the body is empty; a definition in YAML is needed")
+        raise refuse("invalid-request", "the body is empty; YAML or JSON is needed")
     check_depth(raw)
     if media_type not in JSON_TYPES:
         return raw
@@ -83,7 +83,7 @@ def source_of(media_type: str | None, raw: bytes) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(raw, error) from None
     if not isinstance(value, dict):
-        raise refuse("invalid-request", "the body is not a JSON object; a definition is one")
+        raise refuse("invalid-request", "the body is not a JSON object; what this operation takes is one")
     if b"\\u" in raw or b"\t" in raw:
         return msgspec.json.format(msgspec.json.encode(value), indent=2)
     return raw

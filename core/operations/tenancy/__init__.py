@@ -1,0 +1,1 @@
+"""What is asked about tenants: their documents, and what they have used."""
