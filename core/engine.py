@@ -472,6 +472,7 @@ class Engine:
         assert found.version is not None
         fresh = resident_of(lane, instance, bookkeeping, found.version)
         lane.residents[fresh.id] = fresh
+        lane.instances.replaced(resident, fresh)
         lane.install(fresh)
         return fresh, bookkeeping
 

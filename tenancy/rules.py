@@ -84,6 +84,12 @@ class TenantRules(Struct, frozen=True, kw_only=True):
         limited = self.max_running_steps is not None or self.claim_rate is not None
         return limited or self.paused or bool(self.capabilities or self.budgets or self.breaker)
 
+    @property
+    def limits_instances(self) -> bool:
+        """Whether its instances have something to keep to."""
+        limited = self.max_running_instances is not None or self.max_waiting_instances is not None
+        return limited or bool(self.workflows)
+
 
 class Rules(Struct, frozen=True):
     """All that is in force. `seq_no`: how far the tenants index was read, so later rules have a higher one.
@@ -112,6 +118,11 @@ class Rules(Struct, frozen=True):
             or self.defaults.limits_steps
             or any(tenant.limits_steps for tenant in self.tenants.values())
         )
+
+    @property
+    def limits_instances(self) -> bool:
+        """Whether any instance has something to keep to. O(tenants)."""
+        return self.defaults.limits_instances or any(tenant.limits_instances for tenant in self.tenants.values())
 
 
 NO_RULES = Rules()

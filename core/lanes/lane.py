@@ -45,6 +45,8 @@ from .memory.residency import Residency
 from .memory.resident import Answer, Resident
 from .memory.windows import Windows
 from .parts import LaneKeeper, Parts
+from .quotas.admission import Admission
+from .quotas.instances import Instances
 from .quotas.lane_quotas import LaneQuotas
 from .records import Records
 from .remembering import Remembering
@@ -81,6 +83,8 @@ class Lane:
         self._clock = parts.clock
         self.timers = Timers(self)
         self.quotas = LaneQuotas(self)
+        self.instances = Instances(self)
+        self.admission = Admission(self)
         self.residency = Residency(self)
         self.groups = Groups(self)
         self.remembering = Remembering(parts.store, parts.names.keys)
@@ -133,6 +137,7 @@ class Lane:
         if transition.instance is before:
             return None
         resident.instance = transition.instance
+        self.instances.changed(resident)
         resident.append_log(log_entry(event, before))
         for effect in transition.effects:
             self._follow(resident, effect, before)
@@ -159,6 +164,7 @@ class Lane:
         """
         resident.plan = plan
         resident.instance = instance
+        self.instances.changed(resident)
         resident.append_log(log_entry(event, instance))
         if resident.log_part_due():
             self.records.cut_log(resident)
@@ -220,6 +226,7 @@ class Lane:
         self.children.loaded(resident)
         self.residency.consider(resident)
         self.groups.saw(resident)
+        self.admission.saw(resident)
 
     def leave_alone(self, resident: Resident) -> None:
         """Forget an instance that has ended or can't be dealt with; its document is left as it is."""
@@ -249,6 +256,7 @@ class Lane:
         self.quotas.close()
         self.residency.close()
         self.groups.close()
+        self.admission.close()
         self.children.close()
         self.timers.close()
         answers = self.committer.close()
@@ -276,12 +284,20 @@ class Lane:
             self._history.deliver(resident, write.named)
         self.children.acknowledged(resident, write.intents)
         self.residency.consider(resident)
+        runs_less = self.instances.acknowledged(resident)
         self.groups.acknowledged(resident)
+        self.admission.acknowledged(resident)
+        if runs_less:
+            self.admission.freed(resident.instance.tenant)
 
     def gone(self, resident: Resident) -> None:
         self.residency.ended(resident.id, resident.version)
         self.leave_alone(resident)
+        runs_less = self.instances.gone(resident)
         self.groups.gone(resident)
+        self.admission.gone(resident)
+        if runs_less:
+            self.admission.freed(resident.instance.tenant)
         if resident.answers:
             settle_all(resident.answers, Unavailable(f"instance {resident.id} was finished by another replica"))
             resident.answers = []

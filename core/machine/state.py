@@ -200,12 +200,12 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
     `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
     `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
-    name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`,
-    or for its tenant to run less; once more since `queued_at_ms` where it was brought back. `backlogged`: nobody's child,
-    it is queued, or since its start none of its steps was leased and it waited for nothing but executors. `redrives`
-    counts how often it was brought back. From the first time
-    that anything is done again (`renumbered`), attempts in loops are counted from above all that there have been;
-    `earlier` keeps the last attempt of steps outside loops whose states have gone, by run path.
+    name, `inbox` what nothing has waited for yet. `queued`: it waits for a slot of its concurrency `group`, or for its
+    tenant to run less; once more since `queued_at_ms` where it was brought back. `backlogged`: nobody's child, it is
+    queued, or since its start none of its steps was leased and it waited for nothing but executors. `redrives` counts
+    how often it was brought back. From the first time that anything is done again (`renumbered`), attempts in loops are
+    counted from above all that there have been; `earlier` keeps the last attempt of steps outside loops whose states
+    have gone, by run path.
     `memory` is what earlier runs with its `memory_key` left, the last of them at `memory_at_ms`; what it has
     `remembered` goes over it for the next one.
 

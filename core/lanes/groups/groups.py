@@ -19,7 +19,7 @@ from msgspec import Struct
 from ....definitions.plan import Concurrency, Plan
 from ...errors import NotFound
 from ...es.group_members import decode_member, group_members_body, groups_of, queued_groups_body
-from ...machine.events import CONCURRENCY, Admitted, CancelRequested
+from ...machine.events import CONCURRENCY, CancelRequested
 from ...machine.state import FINAL_INSTANCE, Instance
 from ...ports import StoredDocument
 from ..remembering import MemoryName, give, name_of
@@ -163,6 +163,14 @@ class Groups:
             found.slots.left(resident.id)
             self._look_at(found)
 
+    def unit_came(self, group: str, member: str) -> None:
+        """The tenant of a member that was next may run one more, and it is this member's turn."""
+        found = self._groups.get(group)
+        if found is None or found.slots.admissible() != member:
+            self._lane.admission.pass_on(member)
+        else:
+            self._look_at(found)
+
     async def standing(self, instance: Instance) -> Standing | None:
         """None for an instance without a group. Raises: StoreError."""
         if instance.group is None:
@@ -238,6 +246,7 @@ class Groups:
             while (self._due or self._dismissed) and not self._resting:
                 self._lane.parts.metrics.loop("groups")
                 await self.pass_once()
+            self._lane.admission.groups_attended()
         except BaseException:
             self._wanted.set()
             raise
@@ -288,7 +297,12 @@ class Groups:
         """Admit from memory; False when somebody is to be admitted who is not there."""
         while (member := group.slots.admissible()) is not None:
             resident = self._lane.residents.get(member)
-            if resident is None or _wants_memory(resident):
+            if resident is None:
+                return False
+            if _stands_in_line(resident) and not self._lane.admission.may_run(resident):
+                # Its tenant is at a limit: `unit_came` is told when it is the member's turn.
+                break
+            if _wants_memory(resident):
                 return False
             if not self._let_in(group, resident):
                 break
@@ -304,9 +318,8 @@ class Groups:
             if resident.version is None:
                 # Its own acknowledgement comes back here. Before that an owner after this one may not know of it.
                 return False
-            refused = self._lane.happen(resident, Admitted(self._lane.parts.clock.now_ms()))
-            if refused is not None:
-                log.error("group.member_refused", instance_id=resident.id, reason=refused.detail)
+            if not self._lane.admission.admit(resident):
+                return False
             if resident.instance.queued:
                 group.slots.leaving.add(resident.id)
                 return True
@@ -392,6 +405,12 @@ class Groups:
             self._due.update(dict.fromkeys(groups))
             if len(groups) < _PAGE:
                 return
+
+
+def _stands_in_line(resident: Resident) -> bool:
+    instance = resident.instance
+    waits = instance.queued and instance.status not in FINAL_INSTANCE and instance.ending is None
+    return waits and resident.version is not None
 
 
 def _wants_memory(resident: Resident) -> MemoryName | None:

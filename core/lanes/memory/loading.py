@@ -76,6 +76,7 @@ def install(lane: Lane, prepared: Sequence[Prepared], departed: Mapping[str, int
         if lane.windows.closed or id in lane.residents or one.version.seq_no <= departed.get(id, -1):
             continue
         resident = lane.residents[id] = resident_of(lane, one.instance, one.bookkeeping, one.version)
+        lane.instances.loaded(resident, one.bookkeeping)
         if one.late:
             log.warning("lane.late_create", lane=lane.name, instance_id=id)
             lane.committer.delete(resident)

@@ -126,6 +126,11 @@ class Residency:
         if len(self._departed) >= _DEPARTED:
             self._evict_wanted.set()
 
+    @property
+    def departed(self) -> list[str]:
+        """The instances that have ended since the last refresh."""
+        return list(self._departed)
+
     def knows(self, instance_id: str) -> bool:
         """Whether memory holds the instance, or knows that it has ended, whatever a search says of it."""
         return instance_id in self._lane.residents or instance_id in self._departed
@@ -300,6 +305,7 @@ class Residency:
             group.create_task(self._loop("timers", self._load_due))
             group.create_task(self._loop("evict", self._evict))
             group.create_task(self._loop("groups", self._lane.groups.turn))
+            group.create_task(self._loop("admission", self._lane.admission.turn))
 
     def close(self) -> None:
         """End the loops."""

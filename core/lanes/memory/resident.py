@@ -60,6 +60,7 @@ class Resident:
     nobody asks for it any more. `childless`: it has ended, and none of its children's documents is left.
     `freed` are the run paths of leases that have ended, until that is acknowledged. `charged`: what the tenant was
     charged for each lease that this owner granted, and since when (monotonic milliseconds) it runs.
+    `counted`: as what it is counted in quotas of instances (`lanes.quotas.instances`).
     `strays` are side documents that it no longer refers to, the first `strays_stored` of them as its document says.
     """
 
@@ -71,6 +72,7 @@ class Resident:
         "changed",
         "charged",
         "childless",
+        "counted",
         "deletable",
         "freed",
         "heard",
@@ -120,6 +122,7 @@ class Resident:
         self.inputs: dict[str, Any] = {}
         self.leases: dict[str, int] = {}
         self.freed: list[str] = []
+        self.counted = 0
         self.charged: dict[str, tuple[float, int]] | None = None
         self.progress: dict[str, tuple[float | None, str | None]] | None = None
         self.stopped: dict[str, tuple[int, str]] | None = None

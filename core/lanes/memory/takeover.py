@@ -40,6 +40,8 @@ async def take_over(lane: Lane) -> None:
     store = lane.parts.store
     await store.refresh(lane.index)
     lines = await _find_lines(lane)
+    await lane.instances.take_over()
+    await lane.admission.take_over()
     await lane.groups.take_over()
     async for page in held_documents(store, lane.index):
         await lane.residency.bring_in(page)

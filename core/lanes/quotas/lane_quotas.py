@@ -160,11 +160,13 @@ class LaneQuotas:
         self._blocked.clear()
         self._open(held_back)
         self.reopen()
+        self._lane.admission.rules_changed()
 
     def supplied(self, holding: Holding) -> None:
         """A holding has got units, or its quota has opened: what was refused for want of them is tried again."""
         if holding.free(self._parts.clock.monotonic_ms()) > 0:
             self._open(self._blocked.pop(holding, ()))
+            self._lane.admission.supplied(holding)
 
     def reopen(self, tenant: str | None = None) -> None:
         """A stop is over: that tenant's steps, or everybody's, are tried again."""
@@ -285,7 +287,7 @@ class LaneQuotas:
     def _count(self, quota: Quota) -> int:
         """The slots of a quota of running steps, from what is leased in memory: that is all that is leased."""
         if quota.kind != "running_steps":
-            return 0
+            return self._lane.instances.count(quota)
         return sum(
             quota.scope in ("", capability)
             for resident in self._lane.residents.values()
