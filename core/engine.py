@@ -16,6 +16,7 @@ import structlog
 from ..ilm import IndexNames
 from ..tenancy.adaptive import AdaptiveLimit
 from ..tenancy.costs import Costs
+from ..tenancy.quotas import Quota
 from .access import Access, Refusals
 from .catalog import Catalog
 from .catalog.canaries import Canaries
@@ -40,7 +41,7 @@ from .lanes.placement import Placement
 from .lanes.quotas.share_keeper import ShareKeeper
 from .lanes.remembering import MemoryName, Recalled, Remembering
 from .metrics import Metrics
-from .peers import LookAt, Peers
+from .peers import LookAt, Peers, QuotaAt
 from .ports import Clock, Store, StoredDocument
 from .principal import Principal
 from .settings import Settings
@@ -225,6 +226,11 @@ class Engine:
         """This replica has changed the registry or given lanes back: it looks now, and so do the others."""
         self.look_now()
         await tell(self._peers, self.control.peer_addresses(), LookAt(Principal(self.replica_id, tenant="")))
+
+    def tell_of_quotas(self, address: str, quotas: list[Quota]) -> None:
+        """Let the replica there look at these quotas: units are sought from its lanes, or were given to them."""
+        request = QuotaAt(Principal(self.replica_id, tenant=""), quotas)
+        self._spawn(tell(self._peers, [address], request))
 
     def step_ready(self) -> None:
         """A step joined the queue: claims that wait are served before this turn of the event loop ends."""

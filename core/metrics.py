@@ -125,6 +125,12 @@ class Metrics:
             "Refusals that left no row in the audit trail: too many at once, or Elasticsearch did not take them.",
             registry=self.registry,
         )
+        self._share_writes = Counter(
+            "leasehold_quota_share_writes_total",
+            "Writes of quotas' shares: written, or lost to another replica's write (lost).",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -224,6 +230,10 @@ class Metrics:
     def refusals_dropped(self, count: int) -> None:
         """Count refusals that leave no row."""
         self._refusals_dropped.inc(count)
+
+    def share_write(self, written: bool) -> None:
+        """Count one write of a quota's document."""
+        self._share_writes.labels("written" if written else "lost").inc()
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

@@ -23,6 +23,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..claim.wire.versions import MigrationResult
+from ..tenancy.quotas import Quota
 from .errors import LeaseholdError, Unavailable
 from .orders import AnyOrder
 from .principal import Principal
@@ -102,8 +103,14 @@ class LookAt(PeerRequest, frozen=True, tag="look"):
     """The control index holds something new, such as lanes that were given back: look at it now."""
 
 
+class QuotaAt(PeerRequest, frozen=True, tag="quota"):
+    """Units of these quotas are sought from the peer's lanes, or were given to them: look at their documents now."""
+
+    quotas: list[Quota]
+
+
 AnyPeerRequest = (
-    ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | MigrateAt | LookAt
+    ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | MigrateAt | LookAt | QuotaAt
 )
 
 

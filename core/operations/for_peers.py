@@ -13,6 +13,7 @@ from ..peers import (
     MigrateAt,
     NoPeers,
     PeerAnswer,
+    QuotaAt,
     ReportAt,
     SeenAt,
     StartAt,
@@ -52,6 +53,9 @@ class PeerService:
         principal = request.principal
         if isinstance(request, LookAt):
             self._engine.look_now()
+            return PeerAnswer()
+        if isinstance(request, QuotaAt):
+            self._engine.shares.look_at(request.quotas)
             return PeerAnswer()
         if isinstance(request, ReportAt):
             return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))

@@ -1,0 +1,293 @@
+"""One quota as one replica sees it: its document as last known, and the replica's lanes that have to do with it.
+
+`plan` says what is to be written, `sent` takes from memory what the write gives away, and only `stands`, with a write
+that is acknowledged, adds anything to it. So a lane never uses more units than every copy of the document gives it:
+what was read alone may be lost yet, and what may have been written may not have been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ....tenancy.quotas import Holding, Quota, allowance
+from ....tenancy.rules import Rules
+from ....tenancy.shares import FREE, QuotaDocument
+from ....tenancy.sharing import Outcome, Position, settled
+from ...errors import LeaseholdError
+from .share_store import Stored
+
+if TYPE_CHECKING:
+    from ..lane import Lane
+
+# What was used within one such window or the one before it counts as used recently.
+WINDOW_MS = 500
+# For so long a lane has its units before it owes others their turn.
+RESTED_MS = 100
+# A place in a rate's burst that is fuller than this is not given away, but for those that are kept too long.
+_NEARLY_EMPTY = 0.1
+_KEPT_TOO_LONG_MS = 1_000
+
+
+class Registered(Struct, frozen=True):
+    """What is known of lanes: `removed` lanes are none any more, `drained` ones hold nothing, `count` there are."""
+
+    removed: Callable[[str], bool]
+    drained: Callable[[str], bool]
+    count: int
+
+
+class Member:
+    """A lane of this replica, and its holding of the quota. `wants`: units were sought and have not come yet."""
+
+    __slots__ = ("before", "dropped", "gained_ms", "holding", "lane", "wants", "window_ms")
+
+    def __init__(self, lane: Lane, holding: Holding, now_ms: int) -> None:
+        self.lane = lane
+        self.holding = holding
+        self.wants = False
+        self.dropped = False
+        self.gained_ms = now_ms
+        self.before = 0
+        self.window_ms = now_ms
+
+    @property
+    def acts(self) -> bool:
+        """Whether the replica may speak for the lane: all of it is in memory, and nobody is about to take it over."""
+        return self.lane.open and not self.lane.leaving and not self.lane.closed
+
+    def pass_time(self, now_ms: int) -> None:
+        """Forget what was used longer ago."""
+        if now_ms - self.window_ms >= WINDOW_MS:
+            self.before = self.holding.peak
+            self.holding.peak = self.holding.used
+            self.window_ms = now_ms
+
+    def needless(self, now_ms: int) -> bool:
+        """Whether some of its slots have not been used for a while."""
+        self.pass_time(now_ms)
+        return not self.holding.quota.of_rate and self.holding.share > self._recent
+
+    @property
+    def short_of_rate(self) -> bool:
+        """Whether a lane with a part of a rate was refused lately: the gate itself only waits for its units to fill."""
+        holding = self.holding
+        return holding.quota.of_rate and holding.wanted and 0 < holding.share < holding.allowance.units
+
+    def position(self, units: int, limit: int, known: Registered, now_ms: int) -> Position:
+        """Where the lane stands that has so many units by the document."""
+        self.pass_time(now_ms)
+        lane, holding = self.lane, self.holding
+        rested = now_ms - self.gained_ms >= RESTED_MS
+        if self.dropped:
+            return Position(lane.name, lane.epoch)
+        if not holding.quota.of_rate:
+            wants = self._slots_wanted(units, limit, known.count)
+            return Position(lane.name, lane.epoch, holding.used, self._recent, wants, rested)
+        wants = limit - units if self.wants and holding.wanted else 0
+        active = bool(wants) or now_ms - max(holding.taken_ms, holding.refused_ms) < 2 * WINDOW_MS
+        used = self._places_kept(now_ms) if active else 0
+        return Position(
+            lane.name,
+            lane.epoch,
+            used=min(used, units),
+            recent=units if active else 0,
+            wants=wants,
+            rested=rested,
+            lapses=known.drained(lane.name),
+            tokens=holding.tokens(now_ms),
+        )
+
+    @property
+    def _recent(self) -> int:
+        return max(self.holding.used, self.holding.peak, self.before)
+
+    def _slots_wanted(self, units: int, limit: int, lanes: int) -> int:
+        """As many again as it has, at first its part among all lanes."""
+        if not self.wants or not self.holding.wanted or units - self.holding.used >= 1:
+            return 0
+        return min(limit - units, max(1, units, -(-limit // max(1, lanes)) - units))
+
+    def _places_kept(self, now_ms: int) -> int:
+        """How many places of a rate's burst are full enough to be worth keeping: their time has been waited for."""
+        rate = self.holding.allowance
+        too_long_ms = max(_KEPT_TOO_LONG_MS, int(2_000 * rate.units / rate.per_s) if rate.per_s else 0)
+        if now_ms - self.gained_ms >= too_long_ms:
+            return 0
+        return max(0, -int(-(self.holding.tokens(now_ms) - _NEARLY_EMPTY) // 1))
+
+
+# A member that units are sought for, after how many looks its asker is answered, and where.
+Waiter = tuple[Member, int, asyncio.Future[None]]
+
+
+class Plan(Struct, frozen=True):
+    """What to write over the version that `found` has; nothing unless `writes`. A `target` of None: remove it."""
+
+    found: Stored
+    outcome: Outcome
+    target: QuotaDocument | None
+    writes: bool
+    members: tuple[Member, ...]
+
+
+class Account:
+    """One quota's. `known` is None while its document has to be read. Times are monotonic milliseconds.
+
+    `told`: somebody has said that there is news. `due_ms`: when to look at it next.
+    """
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
+        self.members: dict[str, Member] = {}
+        self.known: Stored | None = None
+        self.told = False
+        self.in_flight = False
+        self.due_ms: int | None = None
+        self.backoff_ms = 0
+        self.restless = False
+        self.waiters: list[Waiter] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a lane still waits for units, or for its quota to open."""
+        return any(member.wants for member in self.members.values())
+
+    def forget_closed(self, lanes: Mapping[str, Lane]) -> None:
+        """Lanes that this replica has given up, or has taken anew, are not spoken for."""
+        for name, member in list(self.members.items()):
+            if lanes.get(name) is not member.lane:
+                del self.members[name]
+
+    def plan(self, found: Stored, rules: Rules, known: Registered, now_ms: int) -> Plan:
+        """What is to be done about the document."""
+        allowed = allowance(rules, self.quota)
+        base = found.document
+        members = tuple(member for member in self.members.values() if member.acts)
+        document = base or _new(self.quota, 0 if allowed is None else allowed.units, rules.seq_no)
+        limit = document.limit if allowed is None else allowed.units
+        bound = limit if rules.seq_no > document.as_of else document.limit
+        positions = [m.position(document.units(m.lane.name), bound, known, now_ms) for m in members]
+        outcome = settled(document, positions, limit=limit, as_of=rules.seq_no, removed=known.removed)
+        target: QuotaDocument | None = outcome.document
+        if allowed is None and not outcome.document.shares and not outcome.document.wants:
+            target = None
+        if base is None:
+            writes = bool(outcome.document.shares or outcome.document.wants)
+        else:
+            writes = target is not base or (not found.acknowledged and self._would_gain(base, members))
+        self.restless = outcome.restless
+        return Plan(found, outcome, target, writes, members)
+
+    def sent(self, plan: Plan, rules: Rules, now_ms: int) -> Plan:
+        """The write is about to leave: what it gives away is not used from here on."""
+        document = plan.target
+        if document is None:
+            return plan
+        for member in plan.members:
+            units = _own_units(document, member)
+            if units < member.holding.share:
+                member.holding.set_share(units, now_ms)
+        if rules.seq_no > document.as_of and allowance(rules, self.quota) is not None:
+            document = replace(document, as_of=rules.seq_no)
+        return replace(plan, target=document)
+
+    def stands(self, plan: Plan, stored: Stored, now_ms: int) -> list[Member]:
+        """The document is acknowledged as it is; returns the members that have got units, or whose quota has opened."""
+        self.known = stored
+        return [member for member in plan.members if self._settle(member, plan, stored.document, now_ms)]
+
+    def _settle(self, member: Member, plan: Plan, document: QuotaDocument | None, now_ms: int) -> bool:
+        if self.members.get(member.lane.name) is not member or not member.acts:
+            return False
+        holding, lane = member.holding, member.lane.name
+        if member.dropped:
+            holding.set_share(0, now_ms)
+            holding.open = False
+            if document is None or not document.units(lane):
+                del self.members[lane]
+            return False
+        if document is None:
+            # Nobody has any, and nobody here wants any.
+            member.wants = False
+            return False
+        had, was_open = holding.share, holding.open
+        holding.set_share(_own_units(document, member), now_ms, filled=plan.outcome.filled.get(lane, 0.0))
+        holding.open = not document.over and (not self.quota.of_rate or document.limit == holding.allowance.units)
+        holding.owed = plan.outcome.owed.get(lane, 0)
+        gained = holding.share > had
+        if gained:
+            member.gained_ms = now_ms
+        self._note(member, document)
+        if gained or not member.wants:
+            holding.wanted = False
+        return gained or (holding.open and not was_open)
+
+    def unchanged(self, plan: Plan, now_ms: int) -> list[Member]:
+        """Nothing is to be written; returns the members that have got something all the same, as by `stands`."""
+        self.known = plan.found
+        if plan.found.acknowledged:
+            return self.stands(plan, plan.found, now_ms)
+        document = plan.outcome.document
+        for member in plan.members:
+            self._note(member, document)
+            if member.dropped and not document.units(member.lane.name):
+                self.members.pop(member.lane.name, None)
+        return []
+
+    def answer(self) -> None:
+        """A look is over: who has got something is told, and who has waited for long enough."""
+        still: list[Waiter] = []
+        for member, looks, answer in self.waiters:
+            known = self.members.get(member.lane.name) is member
+            if known and member.wants and looks > 1 and not answer.done():
+                still.append((member, looks - 1, answer))
+            elif not answer.done():
+                answer.set_result(None)
+        self.waiters = still
+
+    def answer_all(self, error: LeaseholdError | None = None) -> None:
+        """Nobody looks any more, or it is not known what would be found."""
+        for _, _, answer in self.waiters:
+            if not answer.done():
+                answer.set_result(None) if error is None else answer.set_exception(error)
+        self.waiters = []
+
+    def rest(self) -> None:
+        """Lanes without units, use or wish for any are forgotten."""
+        for name, member in list(self.members.items()):
+            holding = member.holding
+            if not (holding.share or holding.used or member.wants or member.dropped):
+                del self.members[name]
+
+    def _note(self, member: Member, document: QuotaDocument) -> None:
+        """Whether the lane waits still: for units, or for its quota to open."""
+        holding = member.holding
+        if not member.wants or member.lane.name in document.wants:
+            # More than it uses has come already.
+            member.wants = member.wants and not (holding.open and holding.share > holding.used)
+        elif holding.open or not holding.share:
+            member.wants = not holding.open and bool(document.over) and holding.wanted
+
+    def _would_gain(self, document: QuotaDocument, members: tuple[Member, ...]) -> bool:
+        """Whether a lane is given more by what was read than it may rely on before a write of its own stands."""
+        for member in members:
+            units = _own_units(document, member)
+            if units > member.holding.share or (units and not member.holding.open and not document.over):
+                return True
+        return False
+
+
+def _own_units(document: QuotaDocument, member: Member) -> int:
+    """What the document gives the lane under its present owner."""
+    share = document.shares.get(member.lane.name)
+    return share.units if share is not None and share.epoch == member.lane.epoch else 0
+
+
+def _new(quota: Quota, limit: int, as_of: int) -> QuotaDocument:
+    """The document of a quota that nobody has units of: a rate's burst may be used at once."""
+    return QuotaDocument(limit=limit, as_of=as_of, filled={FREE: float(limit)} if quota.of_rate else {})
