@@ -38,6 +38,7 @@ from .lanes.ownership.handover import answer_all, tell, within
 from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
 from .lanes.placement import Placement
+from .lanes.quotas.breakers import Breakers
 from .lanes.quotas.share_keeper import ShareKeeper
 from .lanes.remembering import MemoryName, Recalled, Remembering
 from .metrics import Metrics
@@ -106,6 +107,8 @@ class Engine:
         self._counting = Counting(
             store=store, names=names, clock=clock, settings=settings.usage, metrics=metrics, due=self._owns_first_lane
         )
+        self.breakers = Breakers(clock=clock, metrics=metrics, tenants=self.tenants)
+        self.breakers.on_changed = self._stop_changed
         self.shares = ShareKeeper(self)
         self.parts = Parts(
             store=store,
@@ -125,7 +128,8 @@ class Engine:
             budgets=self.budgets,
             starts_limit=AdaptiveLimit(settings.commit.unacknowledged_max_starts),
             costs=costs,
-            stoppers=[self.budgets],
+            breakers=self.breakers,
+            stoppers=[self.budgets, self.breakers],
         )
         self.control = Control(
             store=store,
@@ -391,7 +395,7 @@ class Engine:
             lane.quotas.rules_changed()
 
     def _stop_changed(self, tenant: str) -> None:
-        """A budget stops the tenant, or does so no more."""
+        """A budget or a breaker stops the tenant, or does so no more."""
         for lane in self.lanes.values():
             lane.quotas.reopen(tenant)
 

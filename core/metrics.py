@@ -105,6 +105,15 @@ class Metrics:
             "Tenant documents that are not valid: what was in force before stays.",
             registry=self.registry,
         )
+        self._breakers_open = Gauge(
+            "leasehold_breakers_open", "Circuit breakers of this replica that are open.", registry=self.registry
+        )
+        self._breakers_opened = Counter(
+            "leasehold_breakers_opened_total",
+            "Circuit breakers opened, by capability.",
+            ("capability",),
+            registry=self.registry,
+        )
         self._starts_limit = Gauge(
             "leasehold_starts_limit", "Starts that may wait to be acknowledged at this moment.", registry=self.registry
         )
@@ -211,6 +220,14 @@ class Metrics:
     def tenant_documents_invalid(self, count: int) -> None:
         """Say how many documents in the tenants index are not valid."""
         self._documents_invalid.set(count)
+
+    def watch_breakers(self, count: Callable[[], float]) -> None:
+        """Ask for the number of open breakers whenever the counters are read."""
+        self._breakers_open.set_function(count)
+
+    def breaker_opened(self, capability: str) -> None:
+        """Count one opening; a probe that fails opens it again."""
+        self._breakers_opened.labels(capability).inc()
 
     def watch_starts(self, limit: Callable[[], float], under_way: Callable[[], float]) -> None:
         """Ask for the limit on starts under way, and for their number, whenever the counters are read."""

@@ -332,6 +332,7 @@ class Lane:
             resident.inputs[effect.path] = effect.input
             self._offer(resident, effect.path, effect.ready_at_ms)
         elif type(effect) is AttemptEnded:
+            self.quotas.attempt_ended(resident, effect.record)
             self.records.attempt_ended(resident, effect, before)
         elif type(effect) is LeaseEnded:
             self.quotas.lease_ended(resident, effect.path)

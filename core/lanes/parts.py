@@ -23,6 +23,7 @@ from .memory.windows import Budget
 if TYPE_CHECKING:
     from .lane import Lane
     from .memory.resident import Resident
+    from .quotas.breakers import Breakers
     from .quotas.lane_quotas import Stopper
     from .quotas.share_keeper import ShareKeeper
 
@@ -48,6 +49,7 @@ class Parts:
     budgets: Budgets
     starts_limit: AdaptiveLimit
     costs: Costs
+    breakers: Breakers
     stoppers: list[Stopper]
 
 

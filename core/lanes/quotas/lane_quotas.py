@@ -18,6 +18,7 @@ from msgspec import Struct
 from ....tenancy import May
 from ....tenancy.quotas import EVERY, Holding, Quota, allowance, step_quotas
 from ....tenancy.stops import Stop
+from ...machine.events import AttemptRecord
 
 if TYPE_CHECKING:
     from ..lane import Lane
@@ -77,13 +78,21 @@ class LaneQuotas:
         gate = self._gate(tenant, capability)
         for holding in () if gate is None else gate.holdings:
             holding.put_back()
+        self._parts.breakers.put_back(tenant, capability)
 
     def granted(self, resident: Resident, step: ReadyStep) -> None:
         """A step that passed is leased."""
+        if not self._free_for_all:
+            self._parts.breakers.granted(resident, step.path, step.capability)
         if self._parts.costs.by_time:
             if resident.charged is None:
                 resident.charged = {}
             resident.charged[step.path] = (step.cost, self._parts.clock.monotonic_ms())
+
+    def attempt_ended(self, resident: Resident, record: AttemptRecord) -> None:
+        """How an attempt ended is known."""
+        if not self._free_for_all:
+            self._parts.breakers.ended(resident, record)
 
     def lease_ended(self, resident: Resident, path: str) -> None:
         """Nobody holds the step any more, in memory: its slot is free when that is acknowledged."""
