@@ -30,7 +30,7 @@ from .shares import (
 class Position(Struct, frozen=True, gc=False):
     """Where one of the replica's lanes stands.
 
-    `used`: units that can't be given back now. `recent`: the most that were used within the last second or so.
+    `used`: units that can't be given back now; `sure`: what the lane uses of slots without doubt. `recent`: the most that were used within the last second or so.
     `wants`: how many more it wants. `rested`: it has had its units for long enough that others may have their turn.
     `lapses`: what it does not use goes back though nobody wants it. `tokens`: what its units of a rate are full of.
     """
@@ -38,6 +38,7 @@ class Position(Struct, frozen=True, gc=False):
     lane: str
     epoch: int
     used: int = 0
+    sure: int = 0
     recent: int = 0
     wants: int = 0
     rested: bool = True
@@ -71,7 +72,7 @@ def settled(
     own = [position for position in positions if not document.lost(position.lane, position.epoch)]
     for one in own:
         document = adopted(document, one.lane, one.epoch)
-        document = declared(document, one.lane, one.epoch, one.used)
+        document = declared(document, one.lane, one.epoch, one.sure)
         document = wanted(document, one.lane, one.epoch, min(one.wants, document.limit))
     if document.over:
         return _cut(document, own)

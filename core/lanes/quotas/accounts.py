@@ -31,6 +31,7 @@ RESTED_MS = 100
 # A place in a rate's burst that is fuller than this is not given away, but for those that are kept too long.
 _NEARLY_EMPTY = 0.1
 _KEPT_TOO_LONG_MS = 1_000
+_OF_INSTANCES = ("running_instances", "waiting_instances")
 
 
 class Registered(Struct, frozen=True):
@@ -87,7 +88,10 @@ class Member:
             return Position(lane.name, lane.epoch)
         if not holding.quota.of_rate:
             wants = self._slots_wanted(units, limit, known.count)
-            return Position(lane.name, lane.epoch, holding.used, self._recent, wants, rested)
+            sure = lane.instances.sure(holding.quota) if holding.quota.kind in _OF_INSTANCES else holding.used
+            return Position(
+                lane.name, lane.epoch, used=holding.used, sure=sure, recent=self._recent, wants=wants, rested=rested
+            )
         wants = limit - units if self.wants and holding.wanted else 0
         active = bool(wants) or now_ms - max(holding.taken_ms, holding.refused_ms) < 2 * WINDOW_MS
         used = self._places_kept(now_ms) if active else 0

@@ -71,6 +71,11 @@ class Instances:
             self._want_recount()
         return self._count(bit, quota.tenant, quota.scope)
 
+    def sure(self, quota: Quota) -> int:
+        """How many of a quota's units the lane's instances hold without doubt; 0 while that is not counted."""
+        bit = _BITS.get(quota.kind)
+        return self._counts[bit, quota.tenant, quota.scope] if bit is not None and self._known else 0
+
     # What happens to residents
 
     def changed(self, resident: Resident) -> None:
