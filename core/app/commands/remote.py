@@ -40,6 +40,14 @@ RolesOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as JSON.")]
 
 
+class RemoteRefused(CommandFailed):
+    """The server understood, and refused. `problem` is its answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(_words(problem))
+        self.problem = problem
+
+
 class Remote:
     """One installation, as one tenant and space sees it. `roles` is None for those that the server gives by itself."""
 
@@ -70,7 +78,7 @@ class Remote:
         try:
             return asyncio.run(self._send(outgoing, kind))
         except Refused as error:
-            raise CommandFailed(_words(error.problem)) from None
+            raise RemoteRefused(error.problem) from None
         except Unavailable as error:
             raise CommandFailed(f"{error}{'' if error.problem else _WAY_OUT}") from None
         except OutcomeUnknown as error:

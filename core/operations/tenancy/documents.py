@@ -24,7 +24,7 @@ from ...engine import Engine
 from ...errors import InvalidRequest, NotFound, OutcomeUnknown, StoreError, TenantConflict, Unavailable
 from ...es.lines import create_line, delete_line, index_line
 from ...ports import BulkItem, StoredDocument, Version
-from ...principal import Principal
+from ...principal import EVERY_TENANT, Principal
 from ...tenants.audit import Standing
 from ...tenants.stored import (
     DOCUMENT_MAX_BYTES,
@@ -57,8 +57,10 @@ class TenantDocuments:
 
     async def view(self, principal: Principal, tenant: str) -> TenantView:
         """The document as it stands, and what this replica obeys. Raises: NotFound; StoreError."""
-        if not (is_name(tenant) and _may_read(principal, tenant)):
+        if not is_name(tenant):
             raise NotFound("tenant", tenant)
+        if not principal.operator:
+            self._engine.access.check(principal, tenant, "get_tenant", "tenant", tenant)
         found = await self._store.get(self._index, tenant)
         return msgspec.structs.replace(_view(tenant, found), in_force=self._in_force(tenant))
 
@@ -67,7 +69,7 @@ class TenantDocuments:
 
         A tenant that is new or gone is seen here once this replica has seen it.
         """
-        if principal.operator:
+        if principal.operator or principal.sees(EVERY_TENANT):
             names = self._engine.tenants.names_after(after, size + 1)
         else:
             names = [principal.tenant] if principal.tenant > after else []
@@ -88,9 +90,9 @@ class TenantDocuments:
         document = document_in(tenant, source)
         for _ in range(_ATTEMPTS):
             standing, found = await self._recorded(tenant)
-            _check_revision(tenant, found, revision)
             if found is not None and content_of(found.source) == content_text(document):
                 return _view(tenant, found), False
+            _check_revision(tenant, found, revision)
             written = stamped(
                 tenant,
                 document,
@@ -172,10 +174,6 @@ class TenantDocuments:
             return deployment_document(DeploymentRules(rules.defaults, rules.capabilities))
         found = rules.of(tenant)
         return tenant_document(found) | ({"refused": True} if found.refused else {})
-
-
-def _may_read(principal: Principal, tenant: str) -> bool:
-    return principal.operator or principal.tenant == tenant
 
 
 def _view(tenant: str, found: StoredDocument | None) -> TenantView:
