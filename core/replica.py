@@ -33,6 +33,7 @@ from ..claim.wire import (
     StepReportResult,
 )
 from ..claim.wire.tenants import TenantList, TenantView
+from ..claim.wire.usage import UsageView
 from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .access import Refusal
 from .engine import Engine
@@ -49,6 +50,7 @@ from .operations.starting.starts import Starts
 from .operations.steering.dead_letters import DeadLetters, Filter
 from .operations.steering.steering import Steering
 from .operations.tenancy.documents import TenantDocuments
+from .operations.tenancy.usage import By, UsageReports
 from .operations.versioning.migrations import Migrations
 from .operations.versioning.versions import Versions
 from .orders import AnyOrder, Cancel, Decide, Retry, Terminate
@@ -88,6 +90,7 @@ class Replica:
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
         self._tenants = TenantDocuments(engine)
+        self._usage = UsageReports(engine)
         self._migrations = Migrations(engine, self._reads, peers)
         self._for_peers = PeerService(engine, self._reads, self._claims, self._explain)
         engine.serve_claims = self._claims.match
@@ -301,6 +304,10 @@ class Replica:
     async def delete_tenant(self, principal: Principal, tenant: str, *, revision: str | None) -> None:
         """Delete a tenant's document: the defaults are in force. Raises: Forbidden; NotFound; TenantConflict."""
         await self._tenants.delete(principal, tenant, revision=revision)
+
+    async def usage(self, principal: Principal, tenant: str, *, since_ms: int, until_ms: int, by: By) -> UsageView:
+        """What a tenant has used, by UTC days; `*`: all of them. Raises: NotFound; InvalidRequest."""
+        return await self._usage.of(principal, tenant, since_ms=since_ms, until_ms=until_ms, by=by)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

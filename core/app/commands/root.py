@@ -13,6 +13,7 @@ from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .replays import check, replay
 from .serve import serve
+from .usage import usage
 
 app = typer.Typer(
     help="Leasehold: durable multi-step workflows on Elasticsearch.",
@@ -39,6 +40,7 @@ def root(
 
 workflows.app.command()(check)
 instances.app.command()(replay)
+tenants.app.command()(usage)
 app.command()(serve)
 app.command()(worker)
 app.add_typer(workflows.app, name="workflows")

@@ -38,6 +38,7 @@ from ....claim.wire import (
     StepReports,
 )
 from ....claim.wire.tenants import TenantList, TenantView
+from ....claim.wire.usage import UsageView
 from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
 from .operations import (
@@ -48,6 +49,7 @@ from .operations import (
     on_server,
     on_steps,
     on_tenants,
+    on_usage,
     on_versions,
 )
 from .parameters import NoParameters
@@ -329,6 +331,12 @@ ROUTES: tuple[Route, ...] = (
         "DELETE", "/_workflows/_tenants/{id}", "delete_tenant", "tenants",
         "Delete a tenant's document: what the deployment's says of tenants without one is in force.",
         on_tenants.delete, (_NO_CONTENT,), (403, 404, 409), on_tenants.TenantChangeParameters, operators=True,
+    ),
+    Route(
+        "GET", "/_workflows/_tenants/{id}/_usage", "get_usage", "tenants",
+        "What a tenant has used, by UTC days. A caller without the role sees its own.",
+        on_usage.usage, (Answer(200, "The rows, and in JSON their sum.", (UsageView,), (JSON, on_usage.CSV)),),
+        (403, 404, 422), on_usage.UsageParameters,
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
