@@ -286,6 +286,7 @@ class Starts:
         if trigger_side is not None:
             resident.side_writes += (trigger_side,)
         if recalled is not None:
+        self._check_budgets(asked.principal.tenant)
             give(lane, resident, recalled)
         lane.apply(resident, Started(at_ms))
         if texts.group is not None and compiled.plan.concurrency is not None:
@@ -325,6 +326,19 @@ class Starts:
         if group is not None:
             lane.groups.hold(group.id)
         try:
+    def _check_budgets(self, tenant: str) -> None:
+        """Raises: QuotaExceeded while a budget of the tenant is spent."""
+        stop = self._engine.budgets.stop(tenant)
+        if stop is None:
+            return
+        left_s = 1.0 if stop.until_ms is None else (stop.until_ms - self._engine.clock.now_ms()) / 1_000
+        raise QuotaExceeded(
+            f"tenant {tenant}: {stop.reason} ({stop.used:g} of {stop.allowed:g}); starts are admitted again when the"
+            f" period is over, or {stop.quota} is raised in the tenant's document",
+            stop.quota,
+            max(1.0, left_s),
+        )
+
             document = KeyDocument(
                 tenant=asked.principal.tenant,
                 instance_id=self._new_id(lane),
