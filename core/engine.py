@@ -39,6 +39,7 @@ from .lanes.ownership.safety_net import SafetyNet
 from .lanes.parts import Parts
 from .lanes.placement import Placement
 from .lanes.quotas.breakers import Breakers
+from .lanes.quotas.served_elsewhere import ServedElsewhere
 from .lanes.quotas.share_keeper import ShareKeeper
 from .lanes.remembering import MemoryName, Recalled, Remembering
 from .metrics import Metrics
@@ -153,6 +154,14 @@ class Engine:
             lose=self.lane_lost,
             changed=self.lanes_changed,
         )
+        self._served_elsewhere = ServedElsewhere(
+            queue=self.queue,
+            peers=peers,
+            addresses=self.control.peer_addresses,
+            replica_id=replica_id,
+            every_ms=settings.tenancy.exchange_every_ms,
+            metrics=metrics,
+        )
         self._attending = False
         self._feeds = Feeds(store, clock)
         self._control_watch: Watch | None = None
@@ -181,6 +190,7 @@ class Engine:
         self._spawn(self._canaries.run())
         self._spawn(self.tenants.run())
         self._spawn(self.shares.run())
+        self._spawn(self._served_elsewhere.run())
         self._spawn(self.budgets.run())
         self._spawn(self._counting.run())
         self._spawn(self.refusals.run())

@@ -99,6 +99,12 @@ class MigrateAt(PeerRequest, frozen=True, tag="migrate"):
     found: bool = False
 
 
+class ServedAt(PeerRequest, frozen=True, tag="served"):
+    """What tenants were charged at the asking replica since it told last, by capability and tenant."""
+
+    served: dict[str, dict[str, float]]
+
+
 class LookAt(PeerRequest, frozen=True, tag="look"):
     """The control index holds something new, such as lanes that were given back: look at it now."""
 
@@ -110,7 +116,18 @@ class QuotaAt(PeerRequest, frozen=True, tag="quota"):
 
 
 AnyPeerRequest = (
-    ReportAt | StartAt | StartManyAt | ClaimAt | LeaveAt | SteerAt | ExplainAt | SeenAt | MigrateAt | LookAt | QuotaAt
+    ReportAt
+    | StartAt
+    | StartManyAt
+    | ClaimAt
+    | LeaveAt
+    | SteerAt
+    | ExplainAt
+    | SeenAt
+    | MigrateAt
+    | LookAt
+    | QuotaAt
+    | ServedAt
 )
 
 

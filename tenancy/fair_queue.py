@@ -73,7 +73,7 @@ class FairQueue(Generic[Entry]):
     """Entries of many tenants. `is_live` tells whether an entry still waits; the dead are dropped when met.
 
     `cost_of` says what serving an entry costs, `weight_of` a tenant's weight (above 0). `debt_max`: how far charges may
-    put a tenant behind the others, in cost at weight 1. `served` is what was charged for entries taken here since
+    put a tenant behind the others, in virtual time (cost at weight 1). `served` is what was charged for entries taken here since
     somebody took it.
 
     `push` and `pop` cost O(log tenants + log entries of the tenant), amortised, and a step for each lane of the tenant.
@@ -193,7 +193,7 @@ class FairQueue(Generic[Entry]):
                 flow.parked[lane] = self._place(flow, self._parked[lane])
 
     def _owe(self, flow: _Flow[Entry], cost: float) -> None:
-        latest = max(flow.virtual_time, self._virtual_time + self._debt_max / flow.weight)
+        latest = max(flow.virtual_time, self._virtual_time + self._debt_max)
         flow.virtual_time = min(latest, flow.virtual_time + cost / flow.weight)
         self._latest = max(self._latest, flow.virtual_time)
 

@@ -16,6 +16,7 @@ from ..peers import (
     QuotaAt,
     ReportAt,
     SeenAt,
+    ServedAt,
     StartAt,
     StartManyAt,
     SteerAt,
@@ -56,6 +57,9 @@ class PeerService:
             return PeerAnswer()
         if isinstance(request, QuotaAt):
             self._engine.shares.look_at(request.quotas)
+            return PeerAnswer()
+        if isinstance(request, ServedAt):
+            self._engine.queue.charge_elsewhere(request.served)
             return PeerAnswer()
         if isinstance(request, ReportAt):
             return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))
