@@ -255,12 +255,17 @@ class Engine:
     def lane_for_start(self, instances: int = 1) -> Lane:
         """The lane that so many new instances go to: an open, active one of this replica's. Raises: NotOwner."""
         active = self.control.active
-        lanes = [lane for lane in self.lanes.values() if lane.open and lane.name in active]
+        lanes = self.active_lanes_here()
         if not lanes:
             others = [lease for lease in self.control.leases if lease.lane in active and self._elsewhere(lease)]
             lease = others[self.random.randrange(len(others))] if others else LaneLease(lane="of any kind")
             raise NotOwner(lease.lane, lease.address)
         return self._placement.choose(lanes, instances, now_ms=self.clock.monotonic_ms())
+
+    def active_lanes_here(self) -> list[Lane]:
+        """The lanes of this replica's that take new instances."""
+        active = self.control.active
+        return [lane for lane in self.lanes.values() if lane.open and lane.name in active]
 
     def lane_of(self, instance_id: str) -> Lane | None:
         """The open lane that holds the instance; None where the id names none. Raises: NotOwner."""

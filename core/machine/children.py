@@ -150,6 +150,7 @@ def workflow_child(
     inputs: Any,
     at_ms: int,
     memory_key: str | None = None,
+    priority_ceiling: int = 0,
 ) -> Instance:
     """A sub-workflow's instance; `Started` is the first event to apply to it. `inputs` are checked."""
     return new_instance(
@@ -171,6 +172,7 @@ def workflow_child(
         depth=parent.depth + 1,
         watched=is_watched(parent, plan),
         memory_key=memory_key,
+        priority_ceiling=priority_ceiling,
     )
 
 

@@ -160,6 +160,7 @@ async def _sub_workflow(lane: Lane, parent: Resident, intent: Intent, flow: SubW
         inputs=carried,
         at_ms=lane.parts.clock.now_ms(),
         memory_key=None if memory is None else memory.key,
+        priority_ceiling=lane.admission.limits.of(above.tenant, compiled.plan.name).priority_ceiling,
     )
     return Made(instance, compiled.plan, () if side is None else (side,), recalled)
 

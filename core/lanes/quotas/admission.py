@@ -194,6 +194,19 @@ class Admission:
         for tenant in list(self._doubted):
             self.pump(tenant)
 
+    def lacking_for_first(self, resident: Resident) -> Holding | None:
+        """What an instance lacks that is the first of its tenant to stand in line; None for any other."""
+        instance = resident.instance
+        lines = self._lines.get(instance.tenant, {})
+        if instance.group is not None or len(lines) != 1 or instance.tenant in self._doubted:
+            return None
+        (line,) = lines.values()
+        if line.unknown or [place[1] for place in line.places[:2]] != [resident.id]:
+            return None
+        now_ms = self._lane.parts.clock.monotonic_ms()
+        holdings = self._holdings(instance.tenant, instance.workflow)
+        return next((holding for holding in holdings if holding.free(now_ms) < 1), None)
+
     def why(self, instance: Instance) -> Stop | None:
         """The quota that keeps a queued instance from beginning."""
         now_ms = self._lane.parts.clock.monotonic_ms()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from msgspec import Struct
@@ -24,8 +24,10 @@ from ...errors import (
 )
 from ...ids import lane_of, new_instance_id, new_instance_ids
 from ...lanes import codec
+from ...lanes.groups.slots import GroupName
 from ...lanes.lane import Lane
 from ...lanes.memory.resident import Resident
+from ...lanes.quotas.limits import Limits
 from ...lanes.remembering import Recalled, give
 from ...lanes.tickets import Ticket
 from ...machine import new_instance
@@ -38,6 +40,7 @@ from ...violations import wire_violations
 from ..looking.reads import Reads
 from .admission import Admission, Admitted
 from .key_documents import KeyDocument, KeyDocuments
+from .quotas import StartQuotas, Units
 from .start_keys import StartKey, StartTexts, start_texts
 
 # So many starts of one request that take requests of their own are under way at once.
@@ -53,6 +56,7 @@ class Asked(Struct, frozen=True):
     traceparent: str | None
     inputs: dict[str, object]
     texts: StartTexts
+    limits: Limits
 
     @property
     def plain(self) -> bool:
@@ -70,6 +74,7 @@ class Starts:
         self._peers = peers
         self._keys = KeyDocuments(engine.store, engine.names.keys)
         self._admission = Admission(engine)
+        self._quotas = StartQuotas(engine)
 
     async def start(
         self, principal: Principal, name: str, body: StartBody, *, key: str | None, traceparent: str | None
@@ -106,8 +111,14 @@ class Starts:
         if asked.texts.key is not None:
             return await self._start_keyed(asked, asked.texts.key, admitted)
         recalled = await self._recall(asked)
-        lane = await self._lane_for(asked)
-        return await self._begin_and_answer(lane, self._new_id(lane), asked, admitted, recalled), True
+        group = asked.texts.group
+        if group is not None:
+            lane = await self._lane_for(asked)
+            with _joining(lane, group), await self._quotas.take(asked.limits, lane) as units:
+                return await self._begin_and_answer(lane, self._new_id(lane), asked, admitted, recalled, units), True
+        lane, taken = await self._quotas.take_anywhere(asked.limits)
+        with taken as units:
+            return await self._begin_and_answer(lane, self._new_id(lane), asked, admitted, recalled, units), True
 
     async def start_many(
         self, principal: Principal, starts: list[StartItem], *, traceparent: str | None
@@ -173,11 +184,17 @@ class Starts:
                 raise
             request = StartManyAt(principal, [item for item, _ in starts], traceparent)
             return (await self._peers.ask(owner.address, request)).starts or []
+        taken = await self._quotas.take_many([asked.limits for _, asked in starts], lane)
         ticket = admitted.ticket(len(starts))
         ids = new_instance_ids(lane.name, self._engine.clock.now_ms(), self._engine.random, len(starts))
         for slot, (_, asked) in enumerate(starts):
+            units = taken[slot]
+            if isinstance(units, LeaseholdError):
+                ticket.settle(slot, units)
+                continue
             try:
-                self._begin(lane, ids[slot], asked, ticket, slot)
+                with units:
+                    self._begin(lane, ids[slot], asked, ticket, slot, units)
             except LeaseholdError as error:
                 ticket.settle(slot, error)
         return [self._result_of(outcome) for outcome in await ticket.wait()]
@@ -196,13 +213,14 @@ class Starts:
     def _asked(
         self, principal: Principal, offer: Offer, body: StartBody, key: str | None, traceparent: str | None
     ) -> Asked:
-        """Raises: InvalidRequest."""
+        """Raises: InvalidRequest; Forbidden."""
         # Which lane an instance goes to, and so its id, may follow from what its version says.
         unit = f"{self._engine.random.getrandbits(64):016x}" if key is None and offer.canary is not None else key or ""
         compiled = offer.pick(unit, body.labels)
+        limits = self._quotas.of(principal.tenant, compiled.plan.name)
         inputs = self._inputs(compiled, body)
         texts = start_texts(compiled.plan, principal.tenant, principal.space, body, inputs, key)
-        return Asked(principal, compiled, body, traceparent, inputs, texts)
+        return Asked(principal, compiled, body, traceparent, inputs, texts, limits)
 
     def _result_of(self, outcome: StartAnswer | LeaseholdError) -> StartResult:
         if not isinstance(outcome, LeaseholdError):
@@ -228,17 +246,27 @@ class Starts:
         return await self._engine.recall(memory)
 
     async def _begin_and_answer(
-        self, lane: Lane, instance_id: str, asked: Asked, admitted: Admitted, recalled: Recalled | None
+        self,
+        lane: Lane,
+        instance_id: str,
+        asked: Asked,
+        admitted: Admitted,
+        recalled: Recalled | None,
+        units: Units,
     ) -> StartAnswer:
         ticket = admitted.ticket()
-        resident = self._begin(lane, instance_id, asked, ticket, 0, recalled)
+        resident = self._begin(lane, instance_id, asked, ticket, 0, units, recalled)
+        queued = resident.instance.queued
         answer: StartAnswer = await ticket.answer()
-        if asked.texts.group is None or lane.closed or lane.residents.get(instance_id) is not resident:
+        if not queued or lane.closed or lane.residents.get(instance_id) is not resident:
             return answer
         # A free slot is given as soon as the start is acknowledged: that is worth another round trip.
         with suppress(LeaseholdError):
             # Whatever becomes of it, the start stands.
-            await lane.groups.attend(asked.texts.group.id)
+            if asked.texts.group is not None:
+                await lane.groups.attend(asked.texts.group.id)
+            else:
+                await self._quotas.let_begin(lane, resident)
             if not lane.closed and lane.residents.get(instance_id) is resident:
                 again = Ticket()
                 lane.answer(resident, again, 0, _answer_of(resident))
@@ -252,14 +280,17 @@ class Starts:
         asked: Asked,
         ticket: Ticket,
         slot: int,
+        units: Units,
         recalled: Recalled | None = None,
     ) -> Resident:
         """Create the instance in memory and let it start; the ticket is settled when its document is acknowledged."""
         if not lane.open:
             raise NotOwner(lane.name, None)
+        self._check_budgets(asked.principal.tenant)
         compiled, body, principal, texts = asked.compiled, asked.body, asked.principal, asked.texts
         inputs_value, inputs_side = self._carried(lane, instance_id, "inputs", "params", asked.inputs)
         trigger_value, trigger_side = self._carried(lane, instance_id, "trigger", "trigger", body.trigger)
+        limits = lane.admission.limits.of(principal.tenant, compiled.plan.name)
         at_ms = self._engine.clock.now_ms()
         if texts.group is not None:
             at_ms = lane.groups.next_ms(texts.group.id, at_ms)
@@ -277,22 +308,36 @@ class Starts:
             correlation_id=body.correlation_id,
             traceparent=asked.traceparent,
             group=None if texts.group is None else texts.group.id,
-            queued=texts.group is not None,
+            queued=texts.group is not None or bool(limits.running),
+            priority_ceiling=limits.priority_ceiling,
             memory_key=None if texts.memory is None else texts.memory.key,
         )
+        units.spend()
         resident = lane.add(instance, compiled.plan)
         if inputs_side is not None:
             resident.side_writes += (inputs_side,)
         if trigger_side is not None:
             resident.side_writes += (trigger_side,)
         if recalled is not None:
-        self._check_budgets(asked.principal.tenant)
             give(lane, resident, recalled)
         lane.apply(resident, Started(at_ms))
         if texts.group is not None and compiled.plan.concurrency is not None:
             lane.groups.join(resident, texts.group, compiled.plan.concurrency)
         lane.answer(resident, ticket, slot, _answer_of(resident))
         return resident
+
+    def _check_budgets(self, tenant: str) -> None:
+        """Raises: QuotaExceeded while a budget of the tenant is spent."""
+        stop = self._engine.budgets.stop(tenant)
+        if stop is None:
+            return
+        left_s = 1.0 if stop.until_ms is None else (stop.until_ms - self._engine.clock.now_ms()) / 1_000
+        raise QuotaExceeded(
+            f"tenant {tenant}: {stop.reason} ({stop.used:g} of {stop.allowed:g}); starts are admitted again when the"
+            f" period is over, or {stop.quota} is raised in the tenant's document",
+            stop.quota,
+            max(1.0, left_s),
+        )
 
     def _inputs(self, compiled: Compiled, body: StartBody) -> dict[str, object]:
         try:
@@ -323,36 +368,28 @@ class Starts:
             if found is None:
                 raise
             return await self._repeated(asked, key, admitted, *found, None, elsewhere)
-        if group is not None:
-            lane.groups.hold(group.id)
-        try:
-    def _check_budgets(self, tenant: str) -> None:
-        """Raises: QuotaExceeded while a budget of the tenant is spent."""
-        stop = self._engine.budgets.stop(tenant)
-        if stop is None:
-            return
-        left_s = 1.0 if stop.until_ms is None else (stop.until_ms - self._engine.clock.now_ms()) / 1_000
-        raise QuotaExceeded(
-            f"tenant {tenant}: {stop.reason} ({stop.used:g} of {stop.allowed:g}); starts are admitted again when the"
-            f" period is over, or {stop.quota} is raised in the tenant's document",
-            stop.quota,
-            max(1.0, left_s),
-        )
-
-            document = KeyDocument(
-                tenant=asked.principal.tenant,
-                instance_id=self._new_id(lane),
-                fingerprint=key.fingerprint,
-                created_at_ms=self._engine.clock.now_ms(),
-            )
-            holder, version = await self._keys.hold(key.id, document)
-            if holder.instance_id != document.instance_id:
-                return await self._repeated(asked, key, admitted, holder, version, lane, None)
-            recalled = await self._recall(asked)
-            return await self._begin_and_answer(lane, document.instance_id, asked, admitted, recalled), True
-        finally:
-            if group is not None:
-                lane.groups.release(group.id)
+        with _joining(lane, group):
+            try:
+                units = await self._quotas.take(asked.limits, lane)
+            except QuotaExceeded:
+                # A repeat of a start that was taken needs none.
+                found = await self._keys.find(key.id)
+                if found is None:
+                    raise
+                return await self._repeated(asked, key, admitted, *found, lane, None)
+            with units:
+                document = KeyDocument(
+                    tenant=asked.principal.tenant,
+                    instance_id=self._new_id(lane),
+                    fingerprint=key.fingerprint,
+                    created_at_ms=self._engine.clock.now_ms(),
+                )
+                holder, version = await self._keys.hold(key.id, document)
+                if holder.instance_id != document.instance_id:
+                    units.put_back()
+                    return await self._repeated(asked, key, admitted, holder, version, lane, None)
+                recalled = await self._recall(asked)
+                return await self._begin_and_answer(lane, document.instance_id, asked, admitted, recalled, units), True
 
     async def _repeated(
         self,
@@ -391,12 +428,13 @@ class Starts:
             # Its group has moved since: nobody was told of the id, for its instance never came to be.
             instance_id = await self._keys.rename(key.id, holder, version, self._new_id(lane))
         recalled = await self._recall(asked)
-        if instance_id in lane.residents:
-            # Another repeat came first.
-            found = await self._existing(asked.principal, instance_id)
-            assert found is not None
-            return found, False
-        return await self._begin_and_answer(lane, instance_id, asked, admitted, recalled), True
+        with await self._quotas.take(asked.limits, lane) as units:
+            if instance_id in lane.residents:
+                # Another repeat came first.
+                found = await self._existing(asked.principal, instance_id)
+                assert found is not None
+                return found, False
+            return await self._begin_and_answer(lane, instance_id, asked, admitted, recalled, units), True
 
     async def _existing(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         lane = self._engine.lane_of(instance_id)
@@ -412,6 +450,19 @@ class Starts:
     async def _stored(self, principal: Principal, instance_id: str) -> StartAnswer | None:
         view = await self._reads.find(principal, instance_id, "start")
         return None if view is None else StartAnswer(view.instance_id, view.version, view.status)
+
+
+@contextmanager
+def _joining(lane: Lane, group: GroupName | None) -> Iterator[None]:
+    """Meanwhile the group, if there is one, does not move to another lane."""
+    if group is None:
+        yield
+        return
+    lane.groups.hold(group.id)
+    try:
+        yield
+    finally:
+        lane.groups.release(group.id)
 
 
 def _answer_of(resident: Resident) -> StartAnswer:

@@ -19,6 +19,7 @@ from ...errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unava
 from ...lanes import codec
 from ...lanes.lane import Lane
 from ...lanes.memory.resident import Resident
+from ...machine.events import RetryRequested
 from ...machine.state import Instance, InstanceStatus, SideValue, StepState, part_ref, plain
 from ...orders import AnyOrder, Retry
 from ...principal import Principal
@@ -91,6 +92,10 @@ class Redrives:
                 resident.append_log(bytes(entry))
             inputs, side = self.inputs(lane, resident, order)
             event = event_of(principal, resident, order, inputs, self._engine.clock.now_ms())
+            if lane.admission.limits.of(instance.tenant, instance.workflow).running:
+                # Its tenant may run so many only: it is admitted like a start.
+                assert isinstance(event, RetryRequested)
+                event = msgspec.structs.replace(event, queued=True)
             refused = lane.apply(resident, event)
             if refused is not None:
                 raise Conflict(refused.detail)
