@@ -235,7 +235,7 @@ class LaneQuotas:
     def _refuse(self, holding: Holding, line: Line, now_ms: int) -> May:
         of_all = holding.quota.tenant == EVERY
         self._blocked.setdefault(holding, set()).add((EVERY, line[1]) if of_all else line)
-        wait_ms = holding.wait_ms(now_ms)
+        wait_ms = holding.wait_ms(now_ms) if holding.open else None
         if wait_ms is None:
             self._parts.shares.want(self._lane, holding)
         elif holding not in self._naps:
