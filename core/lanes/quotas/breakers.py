@@ -1,6 +1,6 @@
 """One replica's circuit breakers: a tenant's capability that keeps failing is not claimed for a while.
 
-Breakers are a replica's own. It learns from the attempts of its lanes and opens by itself, so replicas open at different
+Breakers are a replica's own. It learns from the attempts of its lanes alone, so replicas open theirs at different
 moments and each sends probes of its own; nothing of it is stored, and a lane's next owner learns anew. Steps held back
 wait as ready steps do: nothing fails, and no attempt is used up.
 """
