@@ -11,13 +11,14 @@ from msgspec import Struct
 
 DEFINITION = b"name: one\nversion: 1\nsteps:\n  - {name: only, executor: work}\n"
 
-Kind = Literal["instance", "step", "inside", "name", "list", "claim", "operators", "open"]
+Kind = Literal["instance", "step", "inside", "name", "list", "tenant", "claim", "operators", "open"]
 """What keeps callers apart.
 
 `instance`: the id of an instance stands in the path; whoever may not see it gets 404. `step`: likewise with a step's,
 which is bound to the tenant alone. `inside`: ids stand in the body, each with a result of its own. `name`: the path
 names something of the caller's own tenant, so another's is not even asked for. `list`: only what the caller may see is
-in it. `claim`: steps of the caller's tenant. `operators`: for their role, whatever the tenant. `open`: for anybody.
+in it. `tenant`: the id is a tenant's, the caller's own or an operator asks. `claim`: steps of the caller's tenant.
+`operators`: for their role, whatever the tenant. `open`: for anybody.
 """
 
 
@@ -71,6 +72,10 @@ TABLE: dict[str, Row] = {
     "list_recordings": Row("list"),
     "list_failed": Row("list"),
     "retry_failed": Row("list"),
+    "list_tenants": Row("list"),
+    "get_tenant": Row("tenant"),
+    "put_tenant": Row("operators"),
+    "delete_tenant": Row("operators"),
     "list_lanes": Row("operators"),
     "add_lanes": Row("operators"),
     "drain_lane": Row("operators"),
