@@ -1,4 +1,4 @@
-"""What binds every search to its caller finds what `Principal.reaches` says, in lanes and in history, by exact names."""
+"""What binds searches to their caller finds what `Principal.reaches` says, in lanes and in history, by exact names."""
 
 from __future__ import annotations
 

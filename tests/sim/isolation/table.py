@@ -74,6 +74,7 @@ TABLE: dict[str, Row] = {
     "retry_failed": Row("list"),
     "list_tenants": Row("list"),
     "get_tenant": Row("tenant"),
+    "get_usage": Row("tenant"),
     "put_tenant": Row("operators"),
     "delete_tenant": Row("operators"),
     "list_lanes": Row("operators"),
