@@ -11,6 +11,7 @@ import pytest
 from leasehold.claim.wire import ClaimedStep, DecisionBody, StartBody
 from leasehold.core.errors import LeaseLost
 from leasehold.core.metrics import Metrics
+from leasehold.core.orders import Pause
 from leasehold.core.principal import Principal
 from leasehold.core.settings import LaneSettings, Settings, WindowSettings
 
@@ -270,6 +271,22 @@ def test_sleepers_hold_no_memory_and_cost_no_search() -> None:
             )
             assert {view.status for view in views} == {"running"}
             assert {step.workflow_id for step in await s.run_all(50)} == set(started)
+
+    run_virtual(main())
+
+
+def test_what_was_released_holds_no_memory_once_it_is_paused() -> None:
+    """A lease that was given back is no lease any more: it does not keep its instance in memory until it would end."""
+
+    async def main() -> None:
+        async with scheduler(new_cluster(), settings=SMALL) as s:
+            await s.define(ONE_STEP)
+            started = await s.start("one")
+            step = await s.claim_one(lease_ms=3_600_000)
+            await s.replica.release(ANYBODY, step.step_id)
+            await s.replica.steer(ANYBODY, started.instance_id, Pause())
+            await asyncio.sleep(10)
+            assert await resident(s) == 0
 
     run_virtual(main())
 
