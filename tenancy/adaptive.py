@@ -24,8 +24,8 @@ _FIXED_UNITS = 20
 _WINDOW_MS = 500
 # Latency may be so many times the long-run one: load, merges and neighbours make it drift, and that is no overload.
 _TOLERANCE = 3.0
-# At this or less for a unit of work (20 ms for a small write, a second for a thousand documents) nothing is late.
-_NEVER_LATE_MS = 1.0
+# At this or less for a unit of work (40 ms for a small write, two seconds for a thousand documents) nothing is late.
+_NEVER_LATE_MS = 2.0
 # The limit is not brought below this by latency unless it is used: no batch is refused for a hiccup between batches.
 _ROOMY = 2_000
 _LEAST = 100

@@ -156,10 +156,10 @@ def test_what_was_learned_of_an_overload_is_forgotten_with_nothing_under_way() -
 def test_a_server_that_is_slow_for_good_becomes_the_measure() -> None:
     limit = warm()
     limit.begin(5_000)
-    writes(limit, lambda _: 200.0, from_ms=20_000, until_ms=40_000)
+    writes(limit, lambda _: 400.0, from_ms=20_000, until_ms=40_000)
     narrow = limit.limit
     limit.end(5_000 - narrow)
-    writes(limit, lambda _: 200.0, from_ms=40_000, until_ms=3_600_000, every_ms=400)
+    writes(limit, lambda _: 400.0, from_ms=40_000, until_ms=3_600_000, every_ms=400)
     assert narrow < 1_000
     assert limit.limit == MOST
 
