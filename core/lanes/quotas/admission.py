@@ -422,6 +422,7 @@ class Admission:
         return tuple(holding for holding in found if holding is not None)
 
     def _want(self, holding: Holding) -> None:
+        holding.wanted = True
         self._lane.parts.shares.want(self._lane, holding)
 
     def _find(self, tenant: str) -> None:

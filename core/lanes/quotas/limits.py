@@ -11,15 +11,11 @@ _KNOWN_MAX = 50_000
 
 
 class Limits(Struct, frozen=True, gc=False):
-    """`starting` are the quotas that a start takes a unit of, `running` those that an instance holds a slot of.
-
-    `refused`: the tenant is not known, and the deployment wants it to be.
-    """
+    """`starting` are the quotas that a start takes a unit of, `running` those that an instance holds a slot of."""
 
     starting: tuple[Quota, ...] = ()
     running: tuple[Quota, ...] = ()
     priority_ceiling: int = 0
-    refused: bool = False
 
 
 NO_LIMITS = Limits()
@@ -49,6 +45,5 @@ class InstanceLimits:
             tuple(instance_quotas(self._rules, tenant, workflow, ("start_rate", "waiting_instances"))),
             tuple(instance_quotas(self._rules, tenant, workflow, ("running_instances",))),
             rules.priority_ceiling,
-            rules.refused,
         )
         return NO_LIMITS if made == NO_LIMITS else made

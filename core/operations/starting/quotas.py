@@ -61,14 +61,17 @@ class StartQuotas:
         self._limits = InstanceLimits(engine.tenants)
 
     def of(self, tenant: str, workflow: str) -> Limits:
-        """What a start has to keep to. Costs a dictionary look-up. Raises: Forbidden for a tenant that is not known."""
-        limits = self._limits.of(tenant, workflow)
-        if limits.refused:
+        """What a start has to keep to. Costs a dictionary look-up."""
+        return self._limits.of(tenant, workflow)
+
+    def check_known(self, tenant: str) -> None:
+        """Raises: Forbidden for a tenant without a document, where the deployment wants one for each."""
+        rules = self._engine.tenants.rules
+        if rules.tenants.get(tenant, rules.defaults).refused:
             raise Forbidden(
                 f"tenant {tenant!r} has no document, and this deployment refuses unknown tenants: an operator gives it"
                 f" one (leasehold tenants put {tenant}), or sets `unknown_tenants: admit`"
             )
-        return limits
 
     async def take(self, limits: Limits, lane: Lane) -> Units:
         """Units for one start in that lane, sought if need be. Raises: QuotaExceeded; StoreError."""

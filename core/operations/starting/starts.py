@@ -80,6 +80,7 @@ class Starts:
         self, principal: Principal, name: str, body: StartBody, *, key: str | None, traceparent: str | None
     ) -> tuple[StartAnswer, bool]:
         """The instance, and whether this request created it. Raises: as `Replica.start`; Relayed."""
+        self._quotas.check_known(principal.tenant)
         try:
             with self._admission.admit() as admitted:
                 return await self._start(principal, name, body, admitted, key=key, traceparent=traceparent)
@@ -123,7 +124,8 @@ class Starts:
     async def start_many(
         self, principal: Principal, starts: list[StartItem], *, traceparent: str | None
     ) -> list[StartResult]:
-        """As many as there is room for, each with its outcome. Raises: QuotaExceeded where there is none."""
+        """As many as there is room for, each with its outcome. Raises: QuotaExceeded where there is none; Forbidden."""
+        self._quotas.check_known(principal.tenant)
         try:
             with self._admission.admit(len(starts)) as admitted:
                 results = await self._start_items(principal, starts[: admitted.count], admitted, traceparent)
@@ -213,7 +215,7 @@ class Starts:
     def _asked(
         self, principal: Principal, offer: Offer, body: StartBody, key: str | None, traceparent: str | None
     ) -> Asked:
-        """Raises: InvalidRequest; Forbidden."""
+        """Raises: InvalidRequest."""
         # Which lane an instance goes to, and so its id, may follow from what its version says.
         unit = f"{self._engine.random.getrandbits(64):016x}" if key is None and offer.canary is not None else key or ""
         compiled = offer.pick(unit, body.labels)
