@@ -218,6 +218,7 @@ class Engine:
     async def close(self) -> None:
         """Orderly end: lanes are given back unless they were, and the loops end."""
         await self.leave()
+        self.breakers.close()
         await self.refusals.close()
         tasks = list(self._tasks)
         for task in tasks:
