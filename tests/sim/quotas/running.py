@@ -24,7 +24,7 @@ Key = tuple[str, str]
 
 
 class WatchedInstances(Watched):
-    """`most_running` is the highest number of running top-level instances there ever was, by tenant and workflow ("": all).
+    """`most_running`: the most top-level instances that ever ran at once, by tenant and workflow ("": all).
 
     Nothing is excused: a create that lands late runs as soon as its document says so.
     """
