@@ -228,6 +228,53 @@ def _machine(report: Report) -> list[Chart]:
     ]
 
 
+def _fairness(report: Report) -> list[Chart]:
+    shares = report.figures["shares"]
+    rows, windows = shares["by_weight"], shares["over_time"]
+    sides = report.figures["neighbour"]["by_executors"]
+    notes = _notes(report)
+    return [
+        Chart(
+            name="shares",
+            title="Shares of claims, by the tenant's weight",
+            unit="shares of weight 1",
+            places=[f"{row['weight']:g}" for row in rows],
+            series={
+                "expected": [row["weight"] for row in rows],
+                "least in a window": [row["weight"] * row["least_share"] for row in rows],
+                "mean": [row["weight"] * row["mean_share"] for row in rows],
+                "greatest in a window": [row["weight"] * row["greatest_share"] for row in rows],
+            },
+            kind="lines",
+            notes=notes,
+        ),
+        Chart(
+            name="error",
+            title="How far shares were off in windows of ten seconds, by when these begin",
+            unit="percent of the share",
+            places=[f"{row['from_s']:.0f} s" for row in windows],
+            series={
+                "largest of all tenants": [100 * row["max_error"] for row in windows],
+                "mean": [100 * row["mean_error"] for row in windows],
+            },
+            kind="lines",
+            bar=(5.0, "bar"),
+            notes=notes,
+        ),
+        Chart(
+            name="neighbour",
+            title="From a start to its claim, p99, beside a tenant with a large backlog",
+            unit="milliseconds",
+            places=[f"{side['executors']} executors" for side in sides],
+            series={
+                "nobody else": [side["empty_p99_ms"] for side in sides],
+                "a large tenant": [side["full_p99_ms"] for side in sides],
+            },
+            notes=notes,
+        ),
+    ]
+
+
 _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "raw": _raw,
     "claims": _claims,
@@ -239,4 +286,5 @@ _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "herd": _herd,
     "failover": _failover,
     "machine": _machine,
+    "fairness": _fairness,
 }

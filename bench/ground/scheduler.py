@@ -11,12 +11,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..errors import BenchError
 from ..load import Address, Answer, Connection, ConnectionLost
+from ..load.principal import headers_of
 from ..processes import ended
 from .cluster import Cluster
 
@@ -52,18 +55,30 @@ class Scheduler:
         self.log = log
 
     async def ask(
-        self, method: str, target: str, body: bytes = b"", *, content_type: str = "application/json"
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        content_type: str = "application/json",
+        tenant: str | None = None,
     ) -> Answer:
-        """One request on a connection of its own. Raises: ConnectionLost."""
-        return await asyncio.to_thread(
-            self._exchange, self.address.request(method, target, body, content_type=content_type)
-        )
+        """One request on a connection of its own, of a tenant or of the default one. Raises: ConnectionLost."""
+        request = self.address.request(method, target, body, content_type=content_type, headers=headers_of(tenant))
+        return await asyncio.to_thread(self._exchange, request)
 
-    async def put_definition(self, name: str, source: str) -> None:
+    async def put_definition(self, name: str, source: str, *, tenant: str | None = None) -> None:
         """Raises: BenchError when the replica does not take it."""
-        answer = await self.ask("PUT", f"/_workflows/{name}", source.encode(), content_type="application/yaml")
+        target, body = f"/_workflows/{name}", source.encode()
+        answer = await self.ask("PUT", target, body, content_type="application/yaml", tenant=tenant)
         if answer.status not in (200, 201):
             raise BenchError(f"the scheduler answered {answer.status} to a definition: {answer.body.decode()}")
+
+    async def put_tenant(self, name: str, document: Mapping[str, Any]) -> None:
+        """Raises: BenchError when the replica does not take it."""
+        answer = await self.ask("PUT", f"/_workflows/_tenants/{name}", msgspec.json.encode(document))
+        if answer.status not in (200, 201):
+            raise BenchError(f"the scheduler answered {answer.status} to a tenant: {answer.body.decode()}")
 
     async def counts(self) -> Counts:
         """What the replica has counted up to now."""

@@ -39,6 +39,7 @@ class Claimer:
             headers=self._headers,
         )
         self._finishing = Event()
+        self._at_once = False
         self._claims: list[Claim] = []
         self._failures = 0
         self._threads = [Thread(target=self._run, daemon=True) for _ in range(setup.connections)]
@@ -46,6 +47,7 @@ class Claimer:
             thread.start()
 
     def perform(self, order: Finish) -> Claims:
+        self._at_once = order.at_once
         self._finishing.set()
         for thread in self._threads:
             thread.join()
@@ -58,8 +60,9 @@ class Claimer:
             answer = self._ask(connection)
             if answer is not None and answer.status == 200:
                 self._complete(connection, asked_ns, answer)
-                continue
-            if answer is None or answer.status != 204:
+                if not (self._finishing.is_set() and self._at_once):
+                    continue
+            elif answer is None or answer.status != 204:
                 self._failures += 1
                 sleep(_PAUSE_AFTER_FAILURE_S)
             if self._finishing.is_set():

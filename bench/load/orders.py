@@ -61,7 +61,12 @@ class ClaimerSetup(Struct, frozen=True):
 
 
 class Finish(Struct, frozen=True):
-    """Go on until each connection has had one empty answer, then tell what was claimed."""
+    """Go on until each connection has had one empty answer, then tell what was claimed.
+
+    `at_once`: no longer than until the claims under way are answered, where there is always something to claim.
+    """
+
+    at_once: bool = False
 
 
 class Claim(Struct, frozen=True, array_like=True):
@@ -189,7 +194,8 @@ class Backlog(Struct, frozen=True, array_like=True):
 class SeedTenants(Struct, frozen=True, tag=True):
     """Write waiting instances of a one-step workflow into a lane's index, of each tenant as many as it is to have.
 
-    Tenants' instances became ready side by side. The definition must be stored in the tenant `default`.
+    Tenants' instances became ready side by side, from `ready_ms` (wall time) on. The definition must be stored in the
+    tenant `default`.
     """
 
     index: str
@@ -197,6 +203,7 @@ class SeedTenants(Struct, frozen=True, tag=True):
     workflow: str
     capability: str
     backlogs: list[Backlog]
+    ready_ms: int
 
     @property
     def documents(self) -> int:

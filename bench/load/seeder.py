@@ -60,7 +60,13 @@ def _documents(order: Seed | SeedSleepers | SeedTenants) -> Iterator[tuple[str, 
             due_to_ms=order.due_to_ms,
         )
     if isinstance(order, SeedTenants):
-        return tenants_documents(order.backlogs, lane=order.lane, workflow=order.workflow, capability=order.capability)
+        return tenants_documents(
+            order.backlogs,
+            lane=order.lane,
+            workflow=order.workflow,
+            capability=order.capability,
+            ready_ms=order.ready_ms,
+        )
     return waiting_documents(
         order.documents,
         lane=order.lane,

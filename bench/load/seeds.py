@@ -45,19 +45,18 @@ def waiting_documents(
 
 
 def tenants_documents(
-    backlogs: Sequence[Backlog], *, lane: str, workflow: str, capability: str
+    backlogs: Sequence[Backlog], *, lane: str, workflow: str, capability: str, ready_ms: int
 ) -> Iterator[tuple[str, bytes]]:
     """Ids and sources of instances of several tenants, whose only step is ready to be claimed.
 
-    At each of some moments the same part of every backlog became ready: whoever serves tenants in the order in which
-    their work came gets through all lanes' backlogs evenly.
+    At each of some moments from `ready_ms` (wall time) on the same part of every backlog became ready: whoever serves
+    a tenant's work in the order in which it came gets through the backlogs of all lanes evenly.
     """
     (definition,) = load(one_step(workflow, capability).encode())
     plan = definition.compile()
     random = Random(f"{lane}-{workflow}")
-    begin_ms = int(time() * 1_000) - _MOMENTS * _APART_MS
     for moment in range(_MOMENTS):
-        at_ms = begin_ms + moment * _APART_MS
+        at_ms = ready_ms + moment * _APART_MS
         for tenant, documents, first in ((each.tenant, each.documents, each.first) for each in backlogs):
             numbers = range(documents * moment // _MOMENTS, documents * (moment + 1) // _MOMENTS)
             if not numbers:

@@ -5,6 +5,7 @@ from .backlog import BACKLOG
 from .claims import CLAIMS
 from .end_to_end import END_TO_END
 from .failover import FAILOVER
+from .fairness import FAIRNESS
 from .herd import HERD
 from .idle import IDLE
 from .latency import LATENCY
@@ -14,7 +15,7 @@ from .timers import TIMERS
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for scenario in (MACHINE, RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER)
+    for scenario in (MACHINE, RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER, FAIRNESS)
 }
 
 __all__ = ["SCENARIOS"]

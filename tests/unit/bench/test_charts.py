@@ -34,6 +34,13 @@ FIGURES: dict[str, dict[str, Any]] = {
         ]
     },
     "failover": {"trials": [{"how": "SIGTERM", "gap_ms": 400.0}]},
+    "fairness": {
+        "shares": {
+            "by_weight": [{"weight": 2.0, "mean_share": 1.01, "least_share": 0.97, "greatest_share": 1.04}],
+            "over_time": [{"from_s": 10.0, "max_error": 0.04, "mean_error": 0.01}],
+        },
+        "neighbour": {"by_executors": [{"executors": "own", "empty_p99_ms": 12.0, "full_p99_ms": 13.0}]},
+    },
     "machine": {"event_in_loop_us": [9.0, 9.5], "event_with_retries_us": [7.0, 6.0], "item_us": [50.0, 40.0]},
 }
 
@@ -74,6 +81,14 @@ def test_a_backlog_that_was_not_measured_leaves_a_hole() -> None:
     assert speed.places == ["10,000", "1,000,000"]
     assert speed.series == {"10 tenants": [9_000, 9_000], "10,000 tenants": [9_000, None]}
     assert memory.bar == (400.0, "at most")
+
+
+def test_shares_are_drawn_in_shares_of_weight_1_and_errors_in_percent() -> None:
+    shares, error, _ = charts_of(report("fairness"))
+    assert shares.series["expected"] == [2.0]
+    assert shares.series["least in a window"] == [1.94]
+    assert error.series["largest of all tenants"] == [4.0]
+    assert error.bar == (5.0, "bar")
 
 
 @pytest.mark.parametrize("kind", ["bars", "lying", "lines"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from leasehold.bench.pure import chain, cost_us, fan_out, foreach_bytes, foreach_cost_us, loop, retried
+from leasehold.bench.pure import chain, cost_us, decisions, fan_out, foreach_bytes, foreach_cost_us, loop, retried
 from leasehold.bench.pure.applying import apply_all
 from leasehold.bench.scenarios import SCENARIOS
 from leasehold.core.replay import replay
@@ -35,6 +35,11 @@ def test_costs_are_of_one_event_and_of_one_item() -> None:
 
 def test_an_item_of_many_is_written_with_few_more_bytes_than_one_of_few() -> None:
     assert foreach_bytes(fan_out(640)) / 640 <= 3 * foreach_bytes(fan_out(10)) / 10
+
+
+def test_deciding_is_measured_by_the_entry_with_all_tenants_and_with_half_of_them() -> None:
+    found = decisions(tenants=20, each=3, lanes=2, taken=40, rounds=1)
+    assert all(0 < us < 1e6 for us in (found.pop_us, found.push_and_pop_us, found.half_blocked_us, found.refused_us))
 
 
 def test_the_scenario_needs_no_cluster() -> None:
