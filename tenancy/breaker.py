@@ -24,6 +24,8 @@ class CircuitBreaker:
     """
 
     __slots__ = (
+        "_all_ended",
+        "_all_failed",
         "_bucket",
         "_bucket_ms",
         "_closed_ms",
@@ -50,6 +52,7 @@ class CircuitBreaker:
         self._bucket = 0
         self._ended = [0] * _BUCKETS
         self._failed = [0] * _BUCKETS
+        self._all_ended = self._all_failed = 0
 
     def state(self, now_ms: int) -> State:
         if self._opened_ms is None:
@@ -95,10 +98,10 @@ class CircuitBreaker:
         if self._closed_ms is not None and began_ms < self._closed_ms:
             return None
         self._count(failed, now_ms)
-        ended, failures = sum(self._ended), sum(self._failed)
-        if ended < self.rules.min_attempts or failures < self.rules.failure_share * ended:
+        ended = self._all_ended
+        if ended < self.rules.min_attempts or self._all_failed < self.rules.failure_share * ended:
             return None
-        self.failed_share = failures / ended
+        self.failed_share = self._all_failed / ended
         return self._open(now_ms)
 
     def _judge_probe(self, attempt: Hashable, *, failed: bool, now_ms: int) -> State | None:
@@ -126,11 +129,20 @@ class CircuitBreaker:
         self._passed = self._reserved = 0
         self._ended = [0] * _BUCKETS
         self._failed = [0] * _BUCKETS
+        self._all_ended = self._all_failed = 0
 
     def _count(self, failed: bool, now_ms: int) -> None:
         bucket = now_ms // self._bucket_ms
-        for passed in range(max(self._bucket + 1, bucket - _BUCKETS + 1), bucket + 1):
-            self._ended[passed % _BUCKETS] = self._failed[passed % _BUCKETS] = 0
-        self._bucket = max(self._bucket, bucket)
+        if bucket > self._bucket:
+            for passed in range(max(self._bucket + 1, bucket - _BUCKETS + 1), bucket + 1):
+                self._clear(passed % _BUCKETS)
+            self._bucket = bucket
         self._ended[bucket % _BUCKETS] += 1
         self._failed[bucket % _BUCKETS] += failed
+        self._all_ended += 1
+        self._all_failed += failed
+
+    def _clear(self, place: int) -> None:
+        self._all_ended -= self._ended[place]
+        self._all_failed -= self._failed[place]
+        self._ended[place] = self._failed[place] = 0
