@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from leasehold.tenancy.breaker import CircuitBreaker, State
 from leasehold.tenancy.rules import Breaker
 
@@ -125,3 +127,22 @@ def test_an_attempt_that_begins_while_it_is_closed_is_no_probe() -> None:
     breaker.reserve(0)
     breaker.begin("early")
     assert not breaker.probes
+
+
+def test_it_opens_exactly_when_the_last_ten_tenths_of_the_window_say_so() -> None:
+    random = Random(7)
+    opened_at = []
+    for _ in range(200):
+        breaker, now_ms = CircuitBreaker(RULES), random.randrange(100_000)
+        ends: list[tuple[int, bool]] = []
+        for _ in range(50):
+            now_ms += random.choice((0, 50, 700, 2_500, 12_000))
+            failed = random.random() < 0.4
+            ends.append((now_ms // 1_000, failed))
+            counted = [how for tenth, how in ends if tenth > now_ms // 1_000 - 10]
+            due = len(counted) >= 4 and sum(counted) >= 0.5 * len(counted)
+            assert (end(breaker, now_ms, failed=failed) == "open") is due
+            if due:
+                opened_at.append(len(ends))
+                break
+    assert len(set(opened_at)) > 10
