@@ -24,7 +24,17 @@ from ....claim.wire import (
 )
 from .failures import CommandFailed, SentenceGroup
 from .pairs import pairs_of
-from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, SpaceOption, TenantOption, printed, segment
+from .remote import (
+    DEFAULT_SERVER,
+    JsonOption,
+    Remote,
+    RolesOption,
+    ServerOption,
+    SpaceOption,
+    TenantOption,
+    printed,
+    segment,
+)
 from .shown import show_instance, tell_causes, written
 
 app = typer.Typer(
@@ -116,9 +126,10 @@ def _decision(verdict: str, help: str) -> None:
         server: ServerOption = DEFAULT_SERVER,
         tenant: TenantOption = None,
         space: SpaceOption = None,
+        roles: RolesOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        _decide(f"_{verdict}", instance_id, step, comment, form, Remote(server, tenant, space), as_json)
+        _decide(f"_{verdict}", instance_id, step, comment, form, Remote(server, tenant, space, roles), as_json)
 
 
 def _order(word: str, help: str) -> None:

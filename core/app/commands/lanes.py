@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .failures import SentenceGroup
-from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, printed, segment
+from .remote import DEFAULT_SERVER, JsonOption, Remote, RolesOption, ServerOption, printed, segment
 
 app = typer.Typer(
     help="Look at the lanes, add some, and take some away, while replicas run.", no_args_is_help=True, cls=SentenceGroup
@@ -40,26 +40,32 @@ class Lanes(Struct, frozen=True):
 
 
 @app.command("list")
-def list_all(server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -> None:
+def list_all(server: ServerOption = DEFAULT_SERVER, roles: RolesOption = None, as_json: JsonOption = False) -> None:
     """List the lanes: who owns them, and how far those are that are on their way out."""
-    _show(Remote(server), "GET", _LANES, as_json)
+    _show(Remote(server, roles=roles), "GET", _LANES, as_json)
 
 
 @app.command()
 def add(
     count: Annotated[int, typer.Argument(min=1, help="How many.")] = 1,
     server: ServerOption = DEFAULT_SERVER,
+    roles: RolesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add lanes. Replicas share them out at once, and new instances go to them too."""
-    _show(Remote(server), "POST", _LANES, as_json, msgspec.json.encode({"count": count}))
+    _show(Remote(server, roles=roles), "POST", _LANES, as_json, msgspec.json.encode({"count": count}))
 
 
 @app.command()
-def drain(lane: LaneArgument, server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -> None:
+def drain(
+    lane: LaneArgument,
+    server: ServerOption = DEFAULT_SERVER,
+    roles: RolesOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Let a lane take no new instances. It ends those that it holds, and is then `drained`; nothing is lost."""
     path = f"{_LANES}/{segment(lane)}/_drain"
-    answer = Remote(server).ask("POST", path, msgspec.Raw)
+    answer = Remote(server, roles=roles).ask("POST", path, msgspec.Raw)
     _print(answer, [msgspec.json.decode(answer, type=Lane)], as_json)
 
 
@@ -70,10 +76,11 @@ def remove(
         bool, typer.Option("--yes", help="Now, although idempotency keys may still name instances of this lane.")
     ] = False,
     server: ServerOption = DEFAULT_SERVER,
+    roles: RolesOption = None,
 ) -> None:
     """Remove a drained lane, and its index with it."""
     query = {"early": "true"} if yes else None
-    Remote(server).ask("DELETE", f"{_LANES}/{segment(lane)}", type(None), query=query)
+    Remote(server, roles=roles).ask("DELETE", f"{_LANES}/{segment(lane)}", type(None), query=query)
     typer.echo(f"lane {lane} removed")
 
 
