@@ -69,26 +69,49 @@ def test_a_server_that_becomes_slow_has_few_starts_waiting_and_soon_refuses_none
         async with scheduler(cluster, store=store, metrics=metrics) as s:
             await s.define(ONE_STEP)
             load = Load(s, metrics)
-            await load.run(10)
+            await load.run(4)
             assert load.refused == 0
             store.per_s = SLOW_PER_S
-            await load.run(20)
+            await load.run(15)
             assert load.most_waiting < 2_000
             load.most_waiting = 0
-            await load.run(20)
+            await load.run(15)
             # Some seconds' worth of what the server takes now, and not a start more however long it lasts.
             assert load.most_waiting < 1_000
-            assert load.refused > 20 * BATCH
+            assert load.refused > 15 * BATCH
             store.per_s = HEALTHY_PER_S
-            await load.run(10)
+            await load.run(8)
             refused = load.refused
-            await load.run(10)
+            await load.run(5)
             assert load.refused == refused
             await load.end()
             assert set(load.acknowledged) <= set(live(cluster))
-            assert len(load.acknowledged) + load.refused == 70 * BATCHES_PER_S * BATCH
+            assert len(load.acknowledged) + load.refused == 47 * BATCHES_PER_S * BATCH
             assert reading(metrics, "leasehold_starts_refused_total", quota="store") == load.refused
             assert reading(metrics, "leasehold_starts_under_way") == 0
+
+    run_virtual(main())
+
+
+def test_callers_at_full_speed_are_never_refused_by_a_healthy_server() -> None:
+    async def main() -> None:
+        cluster, metrics = new_cluster(), Metrics()
+        store = SlowServer(cluster, index=LANE, per_s=HEALTHY_PER_S)
+        async with scheduler(cluster, store=store, metrics=metrics) as s:
+            await s.define(ONE_STEP)
+            until_s = asyncio.get_running_loop().time() + 2
+
+            async def caller(size: int) -> int:
+                taken = 0
+                while asyncio.get_running_loop().time() < until_s:
+                    results = await start_many(s, size)
+                    assert all(result.code == 201 for result in results)
+                    taken += size
+                return taken
+
+            taken = await asyncio.gather(*(caller(100) for _ in range(8)), caller(1_000), caller(1))
+            assert sum(taken) > HEALTHY_PER_S
+            assert reading(metrics, "leasehold_starts_limit") == SETTINGS.commit.unacknowledged_max_starts
 
     run_virtual(main())
 
