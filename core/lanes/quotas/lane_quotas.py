@@ -175,7 +175,7 @@ class LaneQuotas:
         """A holding has got units, or its quota has opened: what was refused for want of them is tried again."""
         if holding.free(self._parts.clock.monotonic_ms()) > 0:
             self._open(self._blocked.pop(holding, ()))
-            self._lane.admission.supplied(holding)
+        self._lane.admission.supplied(holding)
 
     def reopen(self, tenant: str | None = None) -> None:
         """A stop is over: that tenant's steps, or everybody's, are tried again."""
