@@ -65,6 +65,13 @@ def test_a_start_that_nobody_claimed_counts_as_long_as_it_was_watched() -> None:
     assert pair.full_p99_ms == 4_000.0
 
 
+def test_a_step_that_came_twice_came_when_it_came_first() -> None:
+    claims: list[Claim] = []
+    sides = [side(1, full=full, claims=claims, took_ms=[10]) for full in (False, True)]
+    (pair,) = pairs_of(sides, [claimed(1, 9_000 * MS), *claims, claimed(0, 9_000 * MS)], 10**15)
+    assert (pair.empty_p99_ms, pair.full_p99_ms) == (10.0, 10.0)
+
+
 def test_what_must_never_happen_is_counted() -> None:
     starts = [
         Start(0, Timed(0, 0, MS), 201),

@@ -32,9 +32,9 @@ def rounds(second: int, weights: dict[int, float]) -> list[Batch]:
     return batches
 
 
-def figures(*batches: Batch) -> Standing:
+def figures(*batches: Batch, changed_s: int = 5) -> Standing:
     return figures_of(
-        PLAN, PEOPLE, [Worked(list(batches), 0, {}, 0)], begin_ns=0, changed_ns=5 * S, end_ns=30 * S, dry=[]
+        PLAN, PEOPLE, [Worked(list(batches), 0, {}, 0)], begin_ns=0, changed_ns=changed_s * S, end_ns=30 * S, dry=[]
     )
 
 
@@ -64,6 +64,16 @@ def test_shares_that_change_with_the_rules_have_no_error() -> None:
     assert (found.windows, found.fewest_claims, found.one_claim) == (11, 80, 0.0125)
     assert found.weight_followed_ms == 500.0
     assert found.stop_followed_ms == 0.0
+
+
+def test_windows_within_the_first_one_or_while_rules_settle_count_for_nothing() -> None:
+    """Executors begin with equal shares; the change after 22 s shows after two seconds, four are allowed."""
+    before, after, equal = weights_before(PEOPLE), weights_after(PEOPLE), dict.fromkeys(weights_before(PEOPLE), 1.0)
+    spans = [(equal, range(10)), (before, range(10, 24)), (after, range(24, 30))]
+    batches = [batch for weights, span in spans for second in span for batch in rounds(second, weights)]
+    found = figures(*batches, changed_s=22)
+    assert (found.windows, found.max_error) == (3, 0.0)
+    assert figures(changed_s=12).windows == 5
 
 
 def test_shares_that_stay_as_they_were_are_off_and_never_follow() -> None:
