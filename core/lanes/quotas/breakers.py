@@ -198,11 +198,16 @@ def _any_in(rules: Rules) -> bool:
     return any(
         tenant.breaker is not None or any(one.breaker is not None for one in tenant.capabilities.values())
         for tenant in (rules.defaults, *rules.tenants.values())
-    )
+    ) or any(one.breaker is not None for one in rules.capabilities.values())
 
 
 def _rules_of(rules: Rules, line: Line) -> Breaker | None:
+    """The tenant's for the capability, else the tenant's for all, else the deployment's for each tenant's steps of it."""
     tenant, capability = line
     found = rules.tenants.get(tenant, rules.defaults)
     own = found.capabilities.get(capability)
-    return found.breaker if own is None or own.breaker is None else own.breaker
+    everybodys = rules.capabilities.get(capability)
+    for one in (own, found, everybodys):
+        if one is not None and one.breaker is not None:
+            return one.breaker
+    return None

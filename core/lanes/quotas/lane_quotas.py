@@ -279,8 +279,10 @@ class LaneQuotas:
         found = (self.holding(quota) for quota in step_quotas(rules, tenant, capability))
         holdings = tuple(holding for holding in found if holding is not None)
         of_tenant = rules.of(tenant)
-        own = of_tenant.capabilities.get(capability)
-        watched = bool(of_tenant.budgets or of_tenant.breaker or (own is not None and own.breaker))
+        of_capability = (of_tenant.capabilities.get(capability), rules.capabilities.get(capability))
+        watched = bool(
+            of_tenant.budgets or of_tenant.breaker or any(one is not None and one.breaker for one in of_capability)
+        )
         if holdings or watched or of_tenant.paused:
             return _Gate(holdings, of_tenant.paused, watched)
         return None

@@ -45,8 +45,8 @@ class Ground:
                 await self.s.replica.put_definition(principal, name, source.encode())
         await self.put({"capabilities": {"http": {"breaker": {**BREAKER, **breaker}}}})
 
-    async def put(self, document: object) -> None:
-        await self.s.replica.put_tenant(ACME, "acme", msgspec.json.encode(document), revision=None)
+    async def put(self, document: object, tenant: str = "acme") -> None:
+        await self.s.replica.put_tenant(ACME, tenant, msgspec.json.encode(document), revision=None)
         await asyncio.sleep(2)
 
     async def start(self, count: int, name: str = "fetch", principal: Principal = ACME) -> list[str]:
@@ -235,6 +235,19 @@ def test_a_tenants_breaker_is_for_every_capability_without_one_of_its_own() -> N
         assert ground.breakers_open == 0
         await ground.open()
         assert len(await ground.claim("work", max_steps=10)) == 6
+
+    on_ground(main)
+
+
+def test_the_deployments_breaker_of_a_capability_is_one_for_each_tenant_that_has_none() -> None:
+    async def main(ground: Ground) -> None:
+        await ground.put({})
+        await ground.put({"capabilities": {"http": {"breaker": BREAKER}}}, "*")
+        await ground.start(10)
+        await ground.start(3, principal=BETA)
+        await ground.open()
+        steps = await ground.claim(principal=EVERYBODY, max_steps=10)
+        assert [step.tenant for step in steps] == ["beta"] * 3
 
     on_ground(main)
 
