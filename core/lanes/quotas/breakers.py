@@ -202,7 +202,7 @@ def _any_in(rules: Rules) -> bool:
 
 
 def _rules_of(rules: Rules, line: Line) -> Breaker | None:
-    """The tenant's for the capability, else the tenant's for all, else the deployment's, which each tenant has for itself."""
+    """The tenant's for the capability, else the tenant's for all, else the deployment's: for each tenant by itself."""
     tenant, capability = line
     found = rules.tenants.get(tenant, rules.defaults)
     own = found.capabilities.get(capability)
