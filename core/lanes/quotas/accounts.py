@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ....tenancy.quotas import Holding, Quota, allowance
 from ....tenancy.rules import Rules
-from ....tenancy.shares import FREE, QuotaDocument
+from ....tenancy.shares import FREE, QuotaDocument, limited
 from ....tenancy.sharing import Outcome, Position, settled
 from ...errors import LeaseholdError
 from .share_store import Stored
@@ -79,42 +79,50 @@ class Member:
         holding = self.holding
         return holding.quota.of_rate and holding.wanted and 0 < holding.share < holding.allowance.units
 
-    def position(self, units: int, limit: int, known: Registered, now_ms: int) -> Position:
-        """Where the lane stands that has so many units by the document."""
+    def position(self, document: QuotaDocument, known: Registered, now_ms: int) -> Position:
+        """Where the lane stands. `document` is by the limit that is in force."""
         self.pass_time(now_ms)
         lane, holding = self.lane, self.holding
-        rested = now_ms - self.gained_ms >= RESTED_MS
         if self.dropped:
             return Position(lane.name, lane.epoch)
-        if not holding.quota.of_rate:
-            wants = self._slots_wanted(units, limit, known.count)
-            sure = lane.instances.sure(holding.quota) if holding.quota.kind in _OF_INSTANCES else holding.used
-            return Position(
-                lane.name, lane.epoch, used=holding.used, sure=sure, recent=self._recent, wants=wants, rested=rested
-            )
-        wants = limit - units if self.wants and holding.wanted else 0
-        active = bool(wants) or now_ms - max(holding.taken_ms, holding.refused_ms) < 2 * WINDOW_MS
-        used = self._places_kept(now_ms) if active else 0
-        return Position(
-            lane.name,
-            lane.epoch,
-            used=min(used, units),
-            recent=units if active else 0,
-            wants=wants,
-            rested=rested,
-            lapses=known.drained(lane.name),
-            tokens=holding.tokens(now_ms),
+        of_rate = holding.quota.of_rate
+        place = self._of_rate if of_rate else self._of_slots
+        return replace(
+            place(document, known.count, now_ms),
+            rested=document.units(lane.name) <= holding.share and now_ms - self.gained_ms >= RESTED_MS,
+            lapses=not of_rate or known.drained(lane.name),
         )
+
+    def _of_slots(self, document: QuotaDocument, lanes: int, _now_ms: int) -> Position:
+        """Of slots a lane wants as many again as it has, at first its part among all lanes."""
+        lane, holding = self.lane, self.holding
+        units = document.units(lane.name)
+        wants = 0
+        if (holding.wanted or lane.name in document.wants) and units - holding.used - holding.owed < 1:
+            wants = max(1, units, -(-document.limit // max(1, lanes)) - units)
+        sure = lane.instances.sure(holding.quota) if holding.quota.kind in _OF_INSTANCES else holding.used
+        # What is on its way to the lane is not needless before it was there.
+        recent = units if units > holding.share else self._recent
+        return Position(lane.name, lane.epoch, used=holding.used, sure=sure, recent=recent, wants=wants)
+
+    def _of_rate(self, document: QuotaDocument, _lanes: int, now_ms: int) -> Position:
+        """Of a rate a lane wants all that it can get: what it has less of comes more slowly."""
+        lane, holding = self.lane, self.holding
+        units = document.units(lane.name)
+        short = holding.wanted or (not units and lane.name in document.wants)
+        wants = document.limit - units if short else 0
+        active = (
+            bool(wants)
+            or units > holding.share
+            or now_ms - max(holding.taken_ms, holding.refused_ms, self.gained_ms) < 2 * WINDOW_MS
+        )
+        used = min(units, self._places_kept(now_ms)) if active else 0
+        recent = units if active else 0
+        return Position(lane.name, lane.epoch, used=used, recent=recent, wants=wants, tokens=holding.tokens(now_ms))
 
     @property
     def _recent(self) -> int:
         return max(self.holding.used, self.holding.peak, self.before)
-
-    def _slots_wanted(self, units: int, limit: int, lanes: int) -> int:
-        """As many again as it has, at first its part among all lanes."""
-        if not self.wants or not self.holding.wanted or units - self.holding.used >= 1:
-            return 0
-        return min(limit - units, max(1, units, -(-limit // max(1, lanes)) - units))
 
     def _places_kept(self, now_ms: int) -> int:
         """How many places of a rate's burst are full enough to be worth keeping: their time has been waited for."""
@@ -142,7 +150,8 @@ class Plan(Struct, frozen=True):
 class Account:
     """One quota's. `known` is None while its document has to be read. Times are monotonic milliseconds.
 
-    `told`: somebody has said that there is news. `due_ms`: when to look at it next.
+    `told`: somebody has said that there is news. `asks`: whoever may have units is to be asked for them at the next look.
+    `due_ms`: when to look at it next. `restless`: units are to be given when they have been held for longer.
     """
 
     def __init__(self, quota: Quota) -> None:
@@ -150,6 +159,7 @@ class Account:
         self.members: dict[str, Member] = {}
         self.known: Stored | None = None
         self.told = False
+        self.asks = False
         self.in_flight = False
         self.due_ms: int | None = None
         self.backoff_ms = 0
@@ -174,9 +184,9 @@ class Account:
         members = tuple(member for member in self.members.values() if member.acts)
         document = base or _new(self.quota, 0 if allowed is None else allowed.units, rules.seq_no)
         limit = document.limit if allowed is None else allowed.units
-        bound = limit if rules.seq_no > document.as_of else document.limit
-        positions = [m.position(document.units(m.lane.name), bound, known, now_ms) for m in members]
-        outcome = settled(document, positions, limit=limit, as_of=rules.seq_no, removed=known.removed)
+        document = limited(document, limit, rules.seq_no)
+        positions = [member.position(document, known, now_ms) for member in members]
+        outcome = settled(base or document, positions, limit=limit, as_of=rules.seq_no, removed=known.removed)
         target: QuotaDocument | None = outcome.document
         if allowed is None and not outcome.document.shares and not outcome.document.wants:
             target = None
@@ -201,47 +211,57 @@ class Account:
         return replace(plan, target=document)
 
     def stands(self, plan: Plan, stored: Stored, now_ms: int) -> list[Member]:
-        """The document is acknowledged as it is; returns the members that have got units, or whose quota has opened."""
+        """The document is acknowledged as it is; returns the members that have units to take."""
         self.known = stored
-        return [member for member in plan.members if self._settle(member, plan, stored.document, now_ms)]
-
-    def _settle(self, member: Member, plan: Plan, document: QuotaDocument | None, now_ms: int) -> bool:
-        if self.members.get(member.lane.name) is not member or not member.acts:
-            return False
-        holding, lane = member.holding, member.lane.name
-        if member.dropped:
-            holding.set_share(0, now_ms)
-            holding.open = False
-            if document is None or not document.units(lane):
-                del self.members[lane]
-            return False
-        if document is None:
-            # Nobody has any, and nobody here wants any.
-            member.wants = False
-            return False
-        had, was_open = holding.share, holding.open
-        holding.set_share(_own_units(document, member), now_ms, filled=plan.outcome.filled.get(lane, 0.0))
-        holding.open = not document.over and (not self.quota.of_rate or document.limit == holding.allowance.units)
-        holding.owed = plan.outcome.owed.get(lane, 0)
-        gained = holding.share > had
-        if gained:
-            member.gained_ms = now_ms
-        self._note(member, document)
-        if gained or not member.wants:
-            holding.wanted = False
-        return gained or (holding.open and not was_open)
+        for member in plan.members:
+            if self._current(member):
+                self._settle(member, plan, stored.document, now_ms)
+        return self._looked(plan, stored.document, now_ms)
 
     def unchanged(self, plan: Plan, now_ms: int) -> list[Member]:
-        """Nothing is to be written; returns the members that have got something all the same, as by `stands`."""
-        self.known = plan.found
+        """Nothing is to be written; returns the members that have units to take."""
         if plan.found.acknowledged:
             return self.stands(plan, plan.found, now_ms)
-        document = plan.outcome.document
+        self.known = plan.found
+        return self._looked(plan, plan.outcome.document, now_ms)
+
+    def _current(self, member: Member) -> bool:
+        return self.members.get(member.lane.name) is member and member.acts
+
+    def _settle(self, member: Member, plan: Plan, document: QuotaDocument | None, now_ms: int) -> None:
+        """The member has what the document gives it."""
+        holding, lane = member.holding, member.lane.name
+        if document is None or member.dropped:
+            holding.set_share(0, now_ms)
+            holding.open = False
+            return
+        had = holding.share
+        holding.set_share(_own_units(document, member), now_ms, filled=plan.outcome.filled.get(lane, 0.0))
+        holding.open = not document.over and (not self.quota.of_rate or document.limit == holding.allowance.units)
+        if holding.share > had:
+            member.gained_ms = now_ms
+            holding.peak = max(holding.peak, holding.share)
+
+    def _looked(self, plan: Plan, document: QuotaDocument | None, now_ms: int) -> list[Member]:
+        """Who waits still, and who has units to take."""
+        supplied: list[Member] = []
         for member in plan.members:
-            self._note(member, document)
-            if member.dropped and not document.units(member.lane.name):
-                self.members.pop(member.lane.name, None)
-        return []
+            if not self._current(member):
+                continue
+            holding, lane = member.holding, member.lane.name
+            if member.dropped:
+                if document is None or not document.units(lane):
+                    del self.members[lane]
+                continue
+            holding.owed = plan.outcome.owed.get(lane, 0)
+            if holding.free(now_ms) >= 1:
+                member.wants = False
+                supplied.append(member)
+            else:
+                member.wants = document is not None and _waits(member, document)
+            if self.quota.of_rate or not member.wants:
+                holding.wanted = False
+        return supplied
 
     def answer(self) -> None:
         """A look is over: who has got something is told, and who has waited for long enough."""
@@ -268,15 +288,6 @@ class Account:
             if not (holding.share or holding.used or member.wants or member.dropped):
                 del self.members[name]
 
-    def _note(self, member: Member, document: QuotaDocument) -> None:
-        """Whether the lane waits still: for units, or for its quota to open."""
-        holding = member.holding
-        if not member.wants or member.lane.name in document.wants:
-            # More than it uses has come already.
-            member.wants = member.wants and not (holding.open and holding.share > holding.used)
-        elif holding.open or not holding.share:
-            member.wants = not holding.open and bool(document.over) and holding.wanted
-
     def _would_gain(self, document: QuotaDocument, members: tuple[Member, ...]) -> bool:
         """Whether a lane is given more by what was read than it may rely on before a write of its own stands."""
         for member in members:
@@ -284,6 +295,17 @@ class Account:
             if units > member.holding.share or (units and not member.holding.open and not document.over):
                 return True
         return False
+
+
+def _waits(member: Member, document: QuotaDocument) -> bool:
+    """Whether a lane that has nothing to take waits for units, or for its quota to open."""
+    holding = member.holding
+    if holding.quota.of_rate and holding.share and holding.open:
+        # Its units fill again by themselves.
+        return False
+    if member.lane.name in document.wants:
+        return True
+    return bool(document.limit) and (holding.wanted or (bool(holding.share) and not holding.open))
 
 
 def _own_units(document: QuotaDocument, member: Member) -> int:

@@ -167,10 +167,10 @@ class ShareKeeper:
         """Whether there is nothing to be done about it but to look again later."""
         for member in account.members.values():
             if member.short_of_rate:
-                member.wants = account.told = True
-        if account.waiting and account.backoff_ms:
+                member.wants = account.told = account.asks = True
+        if account.waiting and account.backoff_ms and not account.told:
             # It has waited since the last look: others may have given it something.
-            account.told = True
+            account.told = account.asks = True
         if account.known is None or account.told or account.waiting or account.restless or account.waiters:
             return False
         return not any(
@@ -303,7 +303,9 @@ class ShareKeeper:
             return
         own = account.members.keys()
         told = {lane for lane in after.shares if before is None or after.units(lane) > before.units(lane)}
-        if (plan.writes or not plan.found.acknowledged) and (account.waiting or own & after.wants.keys()):
+        new = after.wants.keys() - (() if before is None else before.wants.keys())
+        if account.asks or own & new:
+            account.asks = False
             told |= after.shares.keys()
         if before is not None and before.over and not after.over:
             told |= after.shares.keys() | after.wants.keys()
