@@ -9,8 +9,9 @@ class Stop(Struct, frozen=True, gc=False):
     """Nothing of this kind begins until it is over.
 
     `quota`: which one, as in a 429 and in `_explain` (`breaker`, `budgets.day.cost`). `used` and `allowed`: by how
-    much, in units of the quota. `until_ms`: when it is over if nobody changes anything, by the clock that was asked
-    with; None where no time brings it. `reason`: a few words for people, without a full stop.
+    much, in units of the quota; both 0 where nothing is counted. `until_ms`: when it is over if nobody changes
+    anything, by the clock that was asked with; None where no time brings it. `reason`: a few words for people, without
+    a full stop.
     """
 
     quota: str

@@ -73,12 +73,12 @@ class Breakers:
             return None
         wait_ms = breaker.wait_ms(now_ms)
         self._nap((tenant, capability), circuit, _LOOK_MS if wait_ms is None else wait_ms)
-        rules = breaker.rules
         if wait_ms is None:
-            reason = f"capability {capability} kept failing; what tries it now has not ended"
-            return Stop("breaker", len(breaker.probes), rules.probes, None, reason)
-        reason = f"capability {capability} kept failing, so it is left alone for a while"
-        return Stop("breaker", breaker.failed_share, rules.failure_share, self._clock.now_ms() + wait_ms, reason)
+            reason = f"the breaker of capability {capability} waits for the outcome of what tries it"
+            return Stop("breaker", len(breaker.probes), breaker.rules.probes, None, reason)
+        failed = f"{breaker.failed_share:.0%} of the attempts of capability {capability} failed"
+        reason = f"{failed}, so its breaker holds it back for {-(-wait_ms // 1_000)} s more"
+        return Stop("breaker", 0, 0, self._clock.now_ms() + wait_ms, reason)
 
     def began(self, tenant: str, capability: str) -> None:
         """A step that was let through is about to be leased: `granted` or `put_back` is next."""

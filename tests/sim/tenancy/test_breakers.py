@@ -12,7 +12,7 @@ from leasehold.core.metrics import Metrics
 from leasehold.core.principal import Principal
 
 from tests.kit.schedulers import Scheduler, live, new_cluster, scheduler
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import VirtualClock, run_virtual
 
 ACME = Principal("tester", "acme", roles=("operator",))
 BETA = Principal("tester", "beta", roles=("operator",))
@@ -146,6 +146,31 @@ def test_so_many_probes_go_out_and_their_success_lets_all_through(probes: int) -
         assert ground.breakers_open == 0
 
     on_ground(main, probes=probes)
+
+
+def test_it_says_why_and_until_when() -> None:
+    async def main(ground: Ground) -> None:
+        await ground.start(10)
+        (lane,) = ground.s.replica._engine.lanes.values()
+        assert lane.quotas.why("acme", "http") is None
+        await ground.open()
+        stop = lane.quotas.why("acme", "http")
+        assert stop is not None
+        assert (
+            stop.reason == "100% of the attempts of capability http failed, so its breaker holds it back for 30 s more"
+        )
+        assert stop.quota == "breaker"
+        assert stop.until_ms is not None
+        # It opened when the last failure was heard of, a round trip before that was acknowledged.
+        assert 0 <= VirtualClock().now_ms() + OPEN_FOR_S * 1_000 - stop.until_ms < 10
+        assert lane.quotas.why("acme", "work") is None
+        assert lane.quotas.why("beta", "http") is None
+        await ground.claim(wait_s=50)
+        stop = lane.quotas.why("acme", "http")
+        assert stop is not None
+        assert (stop.used, stop.allowed, stop.until_ms) == (1, 1, None)
+
+    on_ground(main)
 
 
 def test_a_probe_that_fails_keeps_it_shut_for_as_long_again() -> None:
