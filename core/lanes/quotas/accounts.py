@@ -43,9 +43,12 @@ class Registered(Struct, frozen=True):
 
 
 class Member:
-    """A lane of this replica, and its holding of the quota. `wants`: units were sought and have not come yet."""
+    """A lane of this replica, and its holding of the quota. `wants`: units were sought and have not come yet.
 
-    __slots__ = ("before", "dropped", "gained_ms", "holding", "lane", "wants", "window_ms")
+    `stood`: how many units the document gave it when a write of it was last acknowledged.
+    """
+
+    __slots__ = ("before", "dropped", "gained_ms", "holding", "lane", "stood", "wants", "window_ms")
 
     def __init__(self, lane: Lane, holding: Holding, now_ms: int) -> None:
         self.lane = lane
@@ -54,6 +57,7 @@ class Member:
         self.dropped = False
         self.gained_ms = now_ms
         self.before = 0
+        self.stood = 0
         self.window_ms = now_ms
 
     @property
@@ -89,9 +93,13 @@ class Member:
         place = self._of_rate if of_rate else self._of_slots
         return replace(
             place(document, known.count, now_ms),
-            rested=document.units(lane.name) <= holding.share and now_ms - self.gained_ms >= RESTED_MS,
+            rested=not self._given(document) and now_ms - self.gained_ms >= RESTED_MS,
             lapses=not of_rate or known.drained(lane.name),
         )
+
+    def _given(self, document: QuotaDocument) -> bool:
+        """Whether others have given the lane units that it knows nothing of yet."""
+        return _own_units(document, self) > self.stood
 
     def _of_slots(self, document: QuotaDocument, lanes: int, _now_ms: int) -> Position:
         """Of slots a lane wants as many again as it has, at first its part among all lanes."""
@@ -102,7 +110,7 @@ class Member:
             wants = max(1, units, -(-document.limit // max(1, lanes)) - units)
         sure = lane.instances.sure(holding.quota) if holding.quota.kind in _OF_INSTANCES else holding.used
         # What is on its way to the lane is not needless before it was there.
-        recent = units if units > holding.share else self._recent
+        recent = units if self._given(document) else self._recent
         return Position(lane.name, lane.epoch, used=holding.used, sure=sure, recent=recent, wants=wants)
 
     def _of_rate(self, document: QuotaDocument, _lanes: int, now_ms: int) -> Position:
@@ -150,8 +158,7 @@ class Plan(Struct, frozen=True):
 class Account:
     """One quota's. `known` is None while its document has to be read. Times are monotonic milliseconds.
 
-    `told`: somebody has said that there is news. `asks`: whoever may have units is to be asked for them at the next look.
-    `due_ms`: when to look at it next. `restless`: units are to be given when they have been held for longer.
+    `told`: somebody has said that there is news. `asks`: at the next look others are to be asked for units. `due_ms`: when to look at it next. `restless`: units are to be given when they have been held for longer.
     """
 
     def __init__(self, quota: Quota) -> None:
@@ -236,6 +243,7 @@ class Account:
             holding.open = False
             return
         had = holding.share
+        member.stood = document.units(lane)
         holding.set_share(_own_units(document, member), now_ms, filled=plan.outcome.filled.get(lane, 0.0))
         holding.open = not document.over and (not self.quota.of_rate or document.limit == holding.allowance.units)
         if holding.share > had:

@@ -236,7 +236,7 @@ def test_an_unknown_tenant_may_be_refused() -> None:
         cluster.limit("acme", weight=2)
         async with alone(cluster) as s:
             assert (await start_of(s, "acme")).status == "running"
-            with pytest.raises(Forbidden, match=r"'globex'.*leasehold tenants put globex"):
+            with pytest.raises(Forbidden, match=r"'globex'.*leasehold tenants set globex weight=1"):
                 await start_of(s, "globex")
             cluster.limit("globex", weight=1)
             await asyncio.sleep(2)
@@ -294,5 +294,34 @@ def test_members_of_groups_need_a_slot_and_a_unit() -> None:
                 assert len(by_state(cluster)["running"]) == min(3, 8 - len(done))
             assert sorted(done) == sorted(grouped + ones + others)
             assert cluster.most_running["acme", ""] == 3
+
+    run_virtual(main())
+
+
+def test_explain_names_the_quota_that_an_instance_or_a_ready_step_waits_for() -> None:
+    async def main() -> None:
+        group = "concurrency: {key: all, limit: 1, strategy: queue}"
+        cluster = watched(lanes=1)
+        cluster.limit(max_running_instances=2, max_running_steps=1)
+        async with alone(cluster, workflow("one"), workflow("grouped", group)) as s:
+            ids = [(await s.start(name)).instance_id for name in ("one", "grouped", "grouped", "one")]
+            await s.claim_one()
+            await s.claim(wait_ms=100)
+            told = [(await s.replica.explain(ANYBODY, id)).causes for id in ids]
+            assert [[cause.cause for cause in causes] for causes in told] == [
+                ["lease"],
+                ["quota"],
+                ["concurrency"],
+                ["quota"],
+            ]
+            assert told[1][0].step == "only"
+            assert "max_running_steps: 1 of 1" in told[1][0].text
+            assert told[3][0].step is None
+            assert "max_running_instances: 2 of 2" in told[3][0].text
+            await s.replica.cancel(ANYBODY, ids[1], None)
+            await asyncio.sleep(1)
+            first, second = [(await s.replica.explain(ANYBODY, id)).causes[0] for id in (ids[2], ids[3])]
+            assert (first.cause, second.cause) == ("quota", "quota")
+            assert first.step == "only"
 
     run_virtual(main())
