@@ -71,13 +71,13 @@ class CommandLine:
     """`leasehold`, run in a process of its own with a server's address in its environment."""
 
     def __init__(self, url: str) -> None:
-        self._environment = {"LEASEHOLD_SERVER": url, "COLUMNS": "200"}
+        self.environment = {"LEASEHOLD_SERVER": url, "COLUMNS": "200"}
 
     async def __call__(self, *arguments: str, code: int = 0) -> str:
         """Standard output, or standard error where the exit code is to be another than 0."""
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "leasehold.core.app.script", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self._environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self.environment,
         )  # fmt: skip
         async with asyncio.timeout(60):
             output, errors = await child.communicate()

@@ -70,7 +70,7 @@ class StartQuotas:
         if rules.tenants.get(tenant, rules.defaults).refused:
             raise Forbidden(
                 f"tenant {tenant!r} has no document, and this deployment refuses unknown tenants: an operator gives it"
-                f" one (leasehold tenants put {tenant}), or sets `unknown_tenants: admit`"
+                f" one (leasehold tenants set {tenant} weight=1), or sets `unknown_tenants: admit`"
             )
 
     async def take(self, limits: Limits, lane: Lane) -> Units:
