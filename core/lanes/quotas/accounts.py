@@ -158,7 +158,8 @@ class Plan(Struct, frozen=True):
 class Account:
     """One quota's. `known` is None while its document has to be read. Times are monotonic milliseconds.
 
-    `told`: somebody has said that there is news. `asks`: at the next look others are to be asked for units. `due_ms`: when to look at it next. `restless`: units are to be given when they have been held for longer.
+    `told`: somebody has said that there is news. `asks`: at the next look others are to be asked for units.
+    `due_ms`: when to look at it next. `restless`: units are to be given when they have been held for longer.
     """
 
     def __init__(self, quota: Quota) -> None:
