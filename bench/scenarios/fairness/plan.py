@@ -61,7 +61,7 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(
     SharesPlan(400_000, run_s=70.0, change_s=32.0),
-    NeighbourPlan(1_000_000, load_s=20.0, pairs=6, shared_pairs=4, warm_up_s=20.0),
+    NeighbourPlan(1_000_000, load_s=20.0, pairs=6, shared_pairs=3, warm_up_s=20.0),
     DecisionPlan(),
 )
 QUICK = Plan(

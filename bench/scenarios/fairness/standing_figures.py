@@ -31,11 +31,12 @@ LEAST_CLAIMS = 20
 
 
 class Limit(Struct, frozen=True):
-    """A tenant with `max_running_steps`: how many of its steps executors held at once, at the most."""
+    """A tenant with `max_running_steps`: how many of its steps executors held at once, at the most and on average."""
 
     tenant: str
     limit: int
     most_at_once: int
+    mean_at_once: float
     claims: int
 
     @property
@@ -124,7 +125,11 @@ def figures_of(
             }
             for _, window in windows
         ],
-        limits=[_limit(person, person.limit, worked) for person in people if person.limit is not None],
+        limits=[
+            _limit(person, person.limit, worked, span_ns=end_ns - begin_ns)
+            for person in people
+            if person.limit is not None
+        ],
     )
 
 
@@ -133,7 +138,7 @@ def _told(worst: Window, people: Sequence[Person], begin_ns: int) -> str:
     return f"{name}, {worst.errors[worst.worst]:+.1%}, {(worst.begin_ns - begin_ns) / 1e9:.0f} s from the beginning"
 
 
-def _limit(person: Person, limit: int, worked: Sequence[Worked]) -> Limit:
+def _limit(person: Person, limit: int, worked: Sequence[Worked], *, span_ns: int) -> Limit:
     held = [
         Held(batch.arrived_ns, batch.completion_sent_ns)
         for each in worked
@@ -141,4 +146,5 @@ def _limit(person: Person, limit: int, worked: Sequence[Worked]) -> Limit:
         for number in batch.numbers
         if number // NUMBERS_EACH == person.number
     ]
-    return Limit(person.name, limit, most_at_once(held), len(held))
+    mean = sum(each.until_ns - each.from_ns for each in held) / span_ns
+    return Limit(person.name, limit, most_at_once(held), round(mean, 2), len(held))

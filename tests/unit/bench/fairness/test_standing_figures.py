@@ -93,6 +93,7 @@ def test_more_of_a_limited_tenants_steps_at_once_than_allowed_are_counted() -> N
     within, above = figures(*kept), figures(*kept, Batch([first + 3], 2 * S - 1, 3 * S, 4 * S))
     assert [limit.exceeded for limit in within.limits] == [0] * len(within.limits)
     assert {limit.tenant: limit.exceeded for limit in above.limits if limit.exceeded} == {limited.name: 1}
+    assert [limit.mean_at_once for limit in within.limits if limit.claims] == [0.1]
 
 
 def test_a_run_too_short_for_a_window_measures_no_error() -> None:
