@@ -10,7 +10,7 @@ from msgspec import Raw, Struct, field
 
 from .rows import ActionFields, UserFields
 
-ChangeAction = Literal["put_tenant", "delete_tenant"]
+ChangeAction = Literal["change_tenant", "remove_tenant"]
 
 
 class ChangeDetails(Struct, frozen=True, gc=False):
@@ -34,7 +34,7 @@ def tenant_change_row(
     tenant: str, *, old: str | None, new: str | None, by: str, at_ms: int, fault: str | None
 ) -> bytes:
     """`old` and `new` are JSON texts; its id is `tenant:<tenant>:<first change in ms>:<revision>`."""
-    action: ChangeAction = "delete_tenant" if new is None else "put_tenant"
+    action: ChangeAction = "remove_tenant" if new is None else "change_tenant"
     row = TenantChangeRow(
         timestamp=datetime.fromtimestamp(at_ms / 1_000, UTC),
         event=ActionFields(action, "success" if fault is None else "failure", fault),

@@ -125,7 +125,7 @@ async def test_every_command_in_a_hurry_does_what_it_says(
 
 async def audited(url: str, prefix: str, count: int) -> list[Any]:
     """The rows of changes, once there are so many. They are exactly so many."""
-    query = {"query": {"terms": {"event.action": ["put_tenant", "delete_tenant"]}}, "size": 1_000}
+    query = {"query": {"terms": {"event.action": ["change_tenant", "remove_tenant"]}}, "size": 1_000}
     async with asyncio.timeout(30):
         while True:
             elasticsearch(url, prefix, "POST", "audit/_refresh")

@@ -96,7 +96,7 @@ def told(cluster: ModelElasticsearch, tenant: str) -> list[tuple[str, Any]]:
     for row in rows(cluster, tenant):
         assert row["details"]["old"] == before, row
         before = row["details"]["new"]
-        assert row["event"]["action"] == ("delete_tenant" if before is None else "put_tenant")
+        assert row["event"]["action"] == ("remove_tenant" if before is None else "change_tenant")
         changes.append((row["user"]["name"], before))
     return changes
 

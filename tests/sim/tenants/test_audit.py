@@ -108,7 +108,7 @@ def test_a_change_that_puts_nothing_in_force_is_recorded_as_a_failure_with_its_r
             await asyncio.sleep(3)
         (row,) = rows(cluster, "acme")
         assert row["event"] == {
-            "action": "put_tenant",
+            "action": "change_tenant",
             "outcome": "failure",
             "reason": "weight: found 0; allowed: more than 0",
         }
