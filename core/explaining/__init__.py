@@ -6,6 +6,6 @@ stable word, a sentence that says what is found, and what to do about it.
 """
 
 from .explain import explain
-from .facts import Facts, Holding, LaneFacts, Placing
+from .facts import Facts, Holding, LaneFacts, Placing, QuotaFacts
 
-__all__ = ["Facts", "Holding", "LaneFacts", "Placing", "explain"]
+__all__ = ["Facts", "Holding", "LaneFacts", "Placing", "QuotaFacts", "explain"]

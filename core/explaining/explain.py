@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...claim.wire import Cause, Explanation
 from ...definitions.plan import Foreach, Plan, StepPlan, SubWorkflow, Wait, WaitForSignal
 from ..machine.state import FINAL_INSTANCE, FINAL_STEP, Instance, InstanceStatus, StepState, StepStatus
-from .facts import Facts
+from .facts import Facts, QuotaFacts
 from .sentences import after, at, counted, listed
 from .waiting import approval, children, inside, signal, timer
 
@@ -49,12 +49,18 @@ def _of_instance(instance: Instance, facts: Facts) -> Iterator[Cause]:
             holders=list(group.holders),
         )
     if facts.quota is not None:
-        quota = facts.quota
-        yield Cause(
-            "quota",
-            f"tenant {instance.tenant} is at its quota {quota.quota}: {quota.used} of {quota.allowed} are used",
-            "wait until some of it is given back, or raise the quota",
-        )
+        yield _quota(instance, facts.quota)
+
+
+def _quota(instance: Instance, quota: QuotaFacts, path: str | None = None) -> Cause:
+    counted_as = f": {quota.used:g} of {quota.allowed:g} are used" if quota.allowed else ""
+    found = quota.reason or f"tenant {instance.tenant} is at its limit"
+    return Cause(
+        "quota",
+        f"{found} (quota {quota.quota}{counted_as})",
+        f"wait until some of it is given back, or change it: leasehold tenants set {instance.tenant}",
+        step=path,
+    )
 
 
 def _without_owner(facts: Facts) -> Cause:
@@ -91,7 +97,10 @@ def _planned(plan: Plan | None, path: str) -> StepPlan | None:
 
 def _of_step(instance: Instance, path: str, state: StepState, step: StepPlan | None, facts: Facts) -> Cause | None:
     if state.status is StepStatus.READY:
-        return None if instance.status is InstanceStatus.PAUSED else _ready(instance, path, step, facts)
+        if instance.status is InstanceStatus.PAUSED:
+            return None
+        quota = facts.quotas.get(path)
+        return _ready(instance, path, step, facts) if quota is None else _quota(instance, quota, path)
     if state.status is StepStatus.CLAIMED:
         return _claimed(path, state, facts)
     if state.status is StepStatus.BACKING_OFF:

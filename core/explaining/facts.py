@@ -48,11 +48,15 @@ class Placing(Struct, frozen=True):
 
 
 class QuotaFacts(Struct, frozen=True):
-    """A quota of the tenant that is used up. Nothing fills it in yet: tenants have no quotas in this release."""
+    """What of its tenant's limits holds something back; `reason`: in a few words, where they are not the usual ones.
+
+    `used` and `allowed` are 0 where there is nothing to count, as of a tenant that is paused.
+    """
 
     quota: str
-    used: int
-    allowed: int
+    used: float
+    allowed: float
+    reason: str = ""
 
 
 class GroupFacts(Struct, frozen=True):
@@ -64,7 +68,10 @@ class GroupFacts(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """All of it. Steps and children that are not named have nothing to be known of."""
+    """All of it. Steps and children that are not named have nothing to be known of.
+
+    `quota` keeps the instance from beginning; `quotas` keep ready steps from being claimed.
+    """
 
     now_ms: int
     live: bool
@@ -74,4 +81,5 @@ class Facts(Struct, frozen=True, kw_only=True):
     children: Mapping[str, Explanation] = {}
     group: GroupFacts | None = None
     quota: QuotaFacts | None = None
+    quotas: Mapping[str, QuotaFacts] = {}
     history_lag_records: int = 0

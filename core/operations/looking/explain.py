@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from ....claim.wire import Explanation
 from ....definitions.plan import Plan
+from ....tenancy.stops import Stop
 from ...engine import Engine
 from ...errors import LeaseholdError, NotFound, NotOwner, StoreError
 from ...es.ready_before import ready_before_body
-from ...explaining import Facts, Holding, LaneFacts, Placing, explain
+from ...explaining import Facts, Holding, LaneFacts, Placing, QuotaFacts, explain
 from ...explaining.facts import GroupFacts
 from ...ids import lane_of
 from ...lanes.lane import Lane
@@ -87,15 +88,16 @@ class Explain:
         self, instance: Instance, plan: Plan | None, live: bool, lane: Lane | None, resident: Resident | None
     ) -> Facts:
         owned = lane is not None and lane.open
+        group, quota = await self._queued(instance, lane) if lane is not None and owned else (None, None)
         return Facts(
             now_ms=self._engine.clock.now_ms(),
             live=live,
             lane=self._lane_facts(instance.id, owned),
             holdings={} if resident is None else self._holdings(resident),
             placings=await self._placings(instance, plan, lane) if lane is not None and owned else {},
-            group=await self._group(instance, lane) if lane is not None and owned and instance.queued else None,
-            # Quotas of tenants come with a later release: their facts go here, and `explain` has the words.
-            quota=None,
+            group=group,
+            quota=quota,
+            quotas=_quotas(instance, plan, lane) if lane is not None and owned else {},
             history_lag_records=self._engine.history.lag_records,
         )
 
@@ -191,11 +193,34 @@ class Explain:
                 continue
         return found
 
+    async def _queued(self, instance: Instance, lane: Lane) -> tuple[GroupFacts | None, QuotaFacts | None]:
+        """What keeps a queued instance from beginning: its group has no slot for it, or its tenant is at a limit."""
+        if not instance.queued:
+            return None, None
+        group = await self._group(instance, lane)
+        stop = lane.admission.why(instance)
+        if stop is None or (group is not None and (len(group.holders) >= group.limit or group.ahead)):
+            return group, None
+        return None, _quota_facts(stop)
+
     async def _group(self, instance: Instance, lane: Lane) -> GroupFacts | None:
         standing = await lane.groups.standing(instance)
         if standing is None:
             return None
         return GroupFacts(standing.limit, tuple(standing.holders), max(0, standing.ahead))
+
+
+def _quotas(instance: Instance, plan: Plan | None, lane: Lane) -> dict[str, QuotaFacts]:
+    """What keeps ready steps from being claimed, by run path."""
+    ready = [path for path, state in instance.steps.items() if state.status is StepStatus.READY]
+    if plan is None:
+        return {}
+    stops = {path: lane.quotas.why(instance.tenant, plan.step(path).executor) for path in ready}
+    return {path: _quota_facts(stop) for path, stop in stops.items() if stop is not None}
+
+
+def _quota_facts(stop: Stop) -> QuotaFacts:
+    return QuotaFacts(stop.quota, stop.used, stop.allowed, stop.reason)
 
 
 def _without_others(placings: Mapping[str, Placing]) -> dict[str, Placing]:

@@ -59,6 +59,14 @@ def test_a_quota_that_is_used_up_is_named() -> None:
     assert "quota running_steps: 10 of 10" in answer.summary
 
 
+def test_a_ready_step_that_a_quota_holds_back_names_it_and_not_its_place_in_the_queue() -> None:
+    state = instance(steps={"step": StepState(StepStatus.READY)})
+    answer = why(state, quotas={"step": QuotaFacts("paused", 0, 0, "the tenant is paused")})
+    assert words(answer) == ["quota"]
+    assert answer.causes[0].step == "step"
+    assert answer.causes[0].text == "the tenant is paused (quota paused)"
+
+
 def test_a_queued_instance_names_who_holds_the_slots() -> None:
     answer = why(instance(queued=True, group="g"), group=GroupFacts(2, ("x", "y"), 1))
     assert (words(answer), answer.causes[0].holders, answer.causes[0].ahead) == (["concurrency"], ["x", "y"], 1)
