@@ -107,10 +107,11 @@ async def measured(run: Run, plan: NeighbourPlan, reserved_s: float) -> Found:
             for house in houses:
                 await _span(plan, house, record, OWN, f"{run.options.seed}-warm-up", _WARM_UP_PER_S, plan.warm_up_s)
         await _pairs(run, plan, houses, record, OWN, plan.pairs, reserved_s)
-        limited = {"claim_rate": {"per_s": _CLAIMS_PER_S, "burst": _CLAIMS_PER_S}}
-        await houses[1].fleet.running[0].put_tenant(LARGE, limited)
-        await asyncio.sleep(_OBEYED_S)
-        await _pairs(run, plan, houses, record, SHARED, plan.shared_pairs, reserved_s)
+        if run.has_time_for(_OBEYED_S + _pair_s(plan) + reserved_s):
+            limited = {"claim_rate": {"per_s": _CLAIMS_PER_S, "burst": _CLAIMS_PER_S}}
+            await houses[1].fleet.running[0].put_tenant(LARGE, limited)
+            await asyncio.sleep(_OBEYED_S)
+            await _pairs(run, plan, houses, record, SHARED, plan.shared_pairs, reserved_s)
         until_ns = monotonic_ns()
         unexpected = [round((await each.counts()).unexpected) for house in houses for each in house.fleet.running]
     variants = variants_of(record.sides, record.claims, until_ns)
@@ -150,13 +151,16 @@ async def _pairs(
 ) -> None:
     """So many pairs, each of which begins with the other side than the one before."""
     for pair in range(1, pairs + 1):
-        spans_s = 2 * (plan.load_s + _AROUND_S)
-        if (pair > 1 or executors != OWN) and not run.has_time_for(spans_s + reserved_s):
+        if pair > 1 and not run.has_time_for(_pair_s(plan) + reserved_s):
             break
         for house in houses if pair % 2 else reversed(houses):
             seed = f"{run.options.seed}-{executors}-{pair}"
             starts = await _span(plan, house, record, executors, seed, plan.rate_per_s, plan.load_s)
             record.sides.append(Side(executors, pair, house.full, starts))
+
+
+def _pair_s(plan: NeighbourPlan) -> float:
+    return 2 * (plan.load_s + _AROUND_S)
 
 
 async def _span(

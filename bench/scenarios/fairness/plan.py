@@ -20,7 +20,7 @@ class SharesPlan(Struct, frozen=True):
     change_s: float
     tenants: int = 100
     connections: int = 6
-    max_steps: int = 25
+    max_steps: int = 32
     executor_ms: int = 100
     window_s: int = 10
     settle_s: float = 6.0
@@ -60,7 +60,7 @@ class Plan(Struct, frozen=True):
 
 
 FULL = Plan(
-    SharesPlan(400_000, run_s=70.0, change_s=32.0),
+    SharesPlan(500_000, run_s=70.0, change_s=32.0, max_steps=50),
     NeighbourPlan(1_000_000, load_s=20.0, pairs=6, shared_pairs=3, warm_up_s=20.0),
     DecisionPlan(),
 )

@@ -44,8 +44,8 @@ async def measured(run: Run, plan: SharesPlan, cluster: Cluster) -> Found:
     lanes = await tenants_lanes(cluster, backlogs_of(people, plan.waiting), lanes=LANES, work=Work())
     run.say(f"{plan.waiting:,} instances of {len(people)} tenants wait")
     async with running_fleet(cluster, plan.replicas) as fleet:
-        await asyncio.gather(fleet.settled(), _put(fleet, people))
-        await asyncio.sleep(_OBEYED_S)
+        await _put(fleet, people)
+        await asyncio.gather(fleet.settled(), asyncio.sleep(_OBEYED_S))
         begin_ns, changed_ns, worked = await _worked(plan, cluster, fleet, people)
         counts = await asyncio.gather(*(replica.counts() for replica in fleet.running))
     dry = await _dry(cluster, lanes, people)
