@@ -1,5 +1,5 @@
 """Through every route: what is another tenant's or space's is not there, nothing happens to it, and its owner can see
-in the audit trail who asked."""
+in the audit trail who asked. (Invariant 25.)"""
 
 from __future__ import annotations
 
