@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 from leasehold.claim.wire import CompleteBody, ErrorInfo, FailBody, HeartbeatBody, StartBody, Usage
 from leasehold.core.errors import LeaseholdError
@@ -36,7 +37,11 @@ steps:
   - {name: call, workflow: called, input: {host: "hôte"}}
 """,
 )
-INPUTS = {"called": {"host": "h"}, "many": {"hosts": [f"host-{n}" for n in range(20)]}, "calling": {}}
+INPUTS: dict[str, dict[str, Any]] = {
+    "called": {"host": "h"},
+    "many": {"hosts": [f"host-{n}" for n in range(20)]},
+    "calling": {},
+}
 TENANTS = ("acme", "globex", "initech")
 
 

@@ -24,8 +24,8 @@ DAY_MS = 24 * HOUR_MS
 GLOBEX = Principal("tester", "globex")
 
 
-async def allow(s: Scheduler, tenant: str = "acme", **budgets: dict[str, Any]) -> None:
-    await s.replica.put_tenant(ANYBODY, tenant, msgspec.json.encode({"budgets": budgets}), revision=None)
+async def allow(s: Scheduler, **budgets: dict[str, Any]) -> None:
+    await s.replica.put_tenant(ANYBODY, "acme", msgspec.json.encode({"budgets": budgets}), revision=None)
     await asyncio.sleep(2)
 
 
