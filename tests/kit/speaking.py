@@ -37,9 +37,9 @@ class Speaking:
         surface = Surface(replica, LimitSettings(), Metrics())
         self._listener = Listener(HttpSurface(surface, version="0"), refusal)
 
-    async def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Said:
-        """`headers` are the caller's: `tenant`, `space`, `roles`. A body of bytes is YAML."""
-        lines = [f"{method} {target} HTTP/1.1", "Host: test"]
+    async def ask(self, method: str, target: str, body: Any = None, *more: str, **headers: str) -> Said:
+        """`headers` are the caller's: `tenant`, `space`, `roles`; `more` whole lines. A body of bytes is YAML."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: test", *more]
         lines += [f"X-Leasehold-{name.title()}: {value}" for name, value in headers.items()]
         encoded = b""
         if body is not None:

@@ -13,7 +13,7 @@ from leasehold.core.app.web.routes import ROUTES
 from tests.kit.speaking import ADDRESS, Speaking
 from tests.kit.virtual_time import run_virtual
 
-from .ground import COLLECTED_S, NEIGHBOUR, STRANGER, World, asked, like, world
+from .ground import ASKING, COLLECTED_S, EVERYBODY, NEIGHBOUR, STRANGER, World, asked, like, world
 from .table import TABLE
 
 
@@ -223,6 +223,34 @@ def test_whoever_is_no_operator_is_told_so_and_the_trail_of_the_caller_says_it(c
             assert "needs the role operator" in row["event"]["reason"]
             assert (row["tenant"], row["space"]) == (caller["tenant"], caller["space"])
             assert row["details"]["kind"] in ("lane", "operation", "tenant")
+
+    on_a_world(test)
+
+
+def test_a_decision_that_is_for_others_to_make_is_in_the_trail() -> None:
+    async def test(w: World) -> None:
+        guarded = ASKING.replace("asking", "guarded").replace("true}", "true, approval: {approvers: [lead]}}")
+        await w.owner.replica.put_definition(EVERYBODY, "guarded", guarded.encode())
+        id = await w.start("guarded")
+        caller = {"tenant": "acme", "space": "soc", "roles": "reader"}
+        assert (await asked(w.at_other, "approve", id, caller)).status == 403
+        assert (await asked(w.at_other, "approve", id, caller | {"roles": "lead"})).status == 200
+        await asyncio.sleep(COLLECTED_S)
+        (row,) = w.rows()
+        assert (row["event"]["action"], row["details"]["id"], row["user"]["roles"]) == ("approve", id, ["reader"])
+        assert (row["tenant"], row["space"]) == ("acme", "soc")
+
+    on_a_world(test)
+
+
+def test_a_web_page_of_another_site_is_in_the_trail_though_nobody_knows_who_it_was() -> None:
+    async def test(w: World) -> None:
+        said = await w.at_owner.ask("GET", "/_workflows", None, "Sec-Fetch-Site: cross-site")
+        assert said.status == 403
+        await asyncio.sleep(COLLECTED_S)
+        (row,) = w.rows()
+        assert (row["user"]["name"], row["tenant"], row["source"]) == ("unknown", "*", {"ip": ADDRESS})
+        assert (row["event"]["action"], row["details"]["kind"]) == ("list_definitions", "operation")
 
     on_a_world(test)
 
