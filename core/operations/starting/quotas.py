@@ -80,7 +80,7 @@ class StartQuotas:
             found = self._take_here(limits, lane)
             if isinstance(found, Units):
                 return found
-            if found in sought:
+            if found in sought or _has_all(found):
                 raise self._exceeded(found)
             sought.add(found)
             await self._engine.shares.obtain(lane, found)
@@ -112,9 +112,12 @@ class StartQuotas:
                     outcomes[slot] = self._exceeded(found)
             if sought and len(lacking) == len(left):
                 break
+            seek = [holding for holding in dict.fromkeys(lacking.values()) if not _has_all(holding)]
+            if not seek:
+                break
             left, sought = list(lacking), True
             try:
-                for holding in dict.fromkeys(lacking.values()):
+                for holding in seek:
                     await self._engine.shares.obtain(lane, holding)
             except LeaseholdError as error:
                 outcomes = [error if slot in lacking else one for slot, one in enumerate(outcomes)]
@@ -124,7 +127,7 @@ class StartQuotas:
     async def let_begin(self, lane: Lane, resident: Resident) -> None:
         """Seek a unit for an instance that is the first in its line. Raises: StoreError; Unavailable."""
         lacking = lane.admission.lacking_for_first(resident)
-        if lacking is not None:
+        if lacking is not None and not _has_all(lacking):
             await self._engine.shares.obtain(lane, lacking)
 
     def _take_here(self, limits: Limits, lane: Lane) -> Units | Holding:
@@ -148,3 +151,8 @@ class StartQuotas:
             )
         wait_ms = holding.wait_ms(self._engine.clock.monotonic_ms())
         return QuotaExceeded(found, quota.word, _RETRY_AFTER_S if not wait_ms else wait_ms / 1_000)
+
+
+def _has_all(holding: Holding) -> bool:
+    """Whether no other lane has any units that could be sought."""
+    return holding.open and holding.share >= holding.allowance.units
