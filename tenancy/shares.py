@@ -128,14 +128,25 @@ def emptied(document: QuotaDocument, lane: str) -> QuotaDocument:
     return replace(document, filled=_less(document.filled, lane)) if lane in document.filled else document
 
 
-def shared_out(document: QuotaDocument) -> QuotaDocument:
-    """What is free goes to the lanes that wait, in their order: each gets its part of what is left, at least one."""
-    waiting = list(document.wants.items())
-    for place, (lane, want) in enumerate(waiting):
+def shared_out(document: QuotaDocument, idle: frozenset[str] = frozenset()) -> QuotaDocument:
+    """What is free goes to the lanes that wait, in their order: each gets its part of what is left, at least one.
+
+    First come those that have less than their fair part.
+    """
+    part = max(1, fair_part(document, idle))
+    below = {lane: part - document.units(lane) for lane in document.wants if document.units(lane) < part}
+    document = _handed_round(document, below)
+    return _handed_round(document, {lane: want.units for lane, want in document.wants.items()})
+
+
+def _handed_round(document: QuotaDocument, most: Mapping[str, int]) -> QuotaDocument:
+    """Free units go to these lanes, of those that wait, at most so many to each."""
+    for place, (lane, bound) in enumerate(most.items()):
         free = document.free
         if not free:
             break
-        units = min(want.units, -(-free // (len(waiting) - place)))
+        want = document.wants[lane]
+        units = min(want.units, bound, -(-free // (len(most) - place)))
         document = _handed(document, lane, want.epoch, units, free)
     return document
 

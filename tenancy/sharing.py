@@ -87,7 +87,7 @@ def settled(
         if units:
             document = last_in_line(given_back(document, one.lane, units), one.lane)
             document = refilled(document, one.tokens - document.units(one.lane))
-    return _filled(shared_out(document), own, owed, restless)
+    return _filled(shared_out(document, idle), own, owed, restless)
 
 
 def _cut(document: QuotaDocument, own: Sequence[Position]) -> Outcome:

@@ -12,6 +12,7 @@ from leasehold.core.errors import OutcomeUnknown, StoreUnavailable
 from leasehold.core.ports import BulkItem
 from leasehold.core.settings import Settings
 
+from tests.kit.faults import Held, Moment
 from tests.kit.model_index import Operation
 from tests.kit.model_store import ModelElasticsearch, ModelStore
 from tests.kit.peering import ModelPeers
@@ -108,10 +109,17 @@ class Mortal(ModelStore):
         self.pauses_at = FOREVER
         self.pause_s = 0.0
         self.still_until_s = 0.0
+        self._holds: list[tuple[Moment, Held]] = []
 
     def dies_in(self, writes: int, *, applied: bool) -> None:
         """So many writes from now on are the last; with `applied` the last one is, and its answer is lost."""
         self.dies_at, self.applied = self.writes + writes, applied
+
+    def hold_quota(self, moment: Moment) -> Held:
+        """The next write of a quota's document stands still on this side of its effect."""
+        held = Held()
+        self._holds.append((moment, held))
+        return held
 
     def pauses_in(self, writes: int, *, for_s: float) -> None:
         """After so many writes nothing comes or goes for a while."""
@@ -128,6 +136,15 @@ class Mortal(ModelStore):
             self.writes += 1
             if self.writes == self.pauses_at:
                 self.stand_still(self.pause_s)
+        held = self._holds.pop() if self._holds and any(b'"quota:' in line for line in lines) else None
+        if held is not None and held[0] == "before":
+            await held[1].stand_still()
+        items = await self._sent(lines, index, timeout_ms)
+        if held is not None and held[0] == "after":
+            await held[1].stand_still()
+        return items
+
+    async def _sent(self, lines: Sequence[bytes], index: str | None, timeout_ms: int) -> list[BulkItem]:
         if self.writes == self.dies_at and self.applied:
             await super().bulk(lines, index=index, timeout_ms=timeout_ms)
             self.writes += 1
