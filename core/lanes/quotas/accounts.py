@@ -263,7 +263,7 @@ class Account:
                     del self.members[lane]
                 continue
             holding.owed = plan.outcome.owed.get(lane, 0)
-            if holding.free(now_ms) >= 1:
+            if holding.free(now_ms) >= 1 or _in_doubt(member):
                 member.wants = False
                 supplied.append(member)
             else:
@@ -304,6 +304,14 @@ class Account:
             if units > member.holding.share or (units and not member.holding.open and not document.over):
                 return True
         return False
+
+
+def _in_doubt(member: Member) -> bool:
+    """Whether a lane has units of which it is not known if an earlier owner used them: it finds that out with them."""
+    holding = member.holding
+    if holding.quota.kind not in _OF_INSTANCES or not holding.open:
+        return False
+    return member.lane.instances.sure(holding.quota) < holding.share <= holding.used
 
 
 def _waits(member: Member, document: QuotaDocument) -> bool:

@@ -301,6 +301,8 @@ class Admission:
     def _trusted(self, tenant: str) -> bool:
         """Whether it is known who is first; if not, it is found out as soon as somebody could run."""
         lines, doubted = self._lines[tenant], self._doubted[tenant]
+        if self._lane.instances.recount_due:
+            return False
         holding = self._lane.quotas.holding(Quota("running_instances", tenant))
         if holding is not None and holding.share - holding.used + sum(doubted.values()) < 1:
             self._want(holding)
