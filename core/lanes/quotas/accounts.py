@@ -263,7 +263,8 @@ class Account:
                     del self.members[lane]
                 continue
             holding.owed = plan.outcome.owed.get(lane, 0)
-            if holding.free(now_ms) >= 1 or _in_doubt(member):
+            fills = self.quota.of_rate and holding.open and holding.share > 0
+            if holding.free(now_ms) >= 1 or fills or _in_doubt(member):
                 member.wants = False
                 supplied.append(member)
             else:
@@ -317,9 +318,6 @@ def _in_doubt(member: Member) -> bool:
 def _waits(member: Member, document: QuotaDocument) -> bool:
     """Whether a lane that has nothing to take waits for units, or for its quota to open."""
     holding = member.holding
-    if holding.quota.of_rate and holding.share and holding.open:
-        # Its units fill again by themselves.
-        return False
     if member.lane.name in document.wants:
         return True
     return bool(document.limit) and (holding.wanted or (bool(holding.share) and not holding.open))

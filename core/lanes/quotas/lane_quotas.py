@@ -165,6 +165,7 @@ class LaneQuotas:
                 self._parts.shares.want(self._lane, holding)
         self._free_for_all = not rules.limits_steps
         self._gates.clear()
+        self._count_what_runs()
         held_back = [line for lines in self._blocked.values() for line in lines]
         self._blocked.clear()
         self._open(held_back)
@@ -173,8 +174,11 @@ class LaneQuotas:
 
     def supplied(self, holding: Holding) -> None:
         """A holding has got units, or its quota has opened: what was refused for want of them is tried again."""
-        if holding.free(self._parts.clock.monotonic_ms()) > 0:
+        now_ms = self._parts.clock.monotonic_ms()
+        if holding.free(now_ms) > 0:
             self._open(self._blocked.pop(holding, ()))
+        elif holding in self._blocked and (wait_ms := holding.wait_ms(now_ms)) is not None:
+            self._nap(holding, wait_ms)
         self._lane.admission.supplied(holding)
 
     def reopen(self, tenant: str | None = None) -> None:
@@ -239,9 +243,32 @@ class LaneQuotas:
         if wait_ms is None:
             self._parts.shares.want(self._lane, holding)
         elif holding not in self._naps:
-            loop = asyncio.get_running_loop()
-            self._naps[holding] = loop.call_later(max(1, wait_ms) / 1_000, self._filled, holding)
+            self._nap(holding, wait_ms)
         return May.CLOSE_LANE if of_all else May.BLOCK_TENANT
+
+    def _count_what_runs(self) -> None:
+        """What is leased counts against limits that are new, though nothing more is asked for here."""
+        if self._free_for_all:
+            return
+        rules = self._parts.tenants.rules
+        lines = {
+            (resident.instance.tenant, capability)
+            for resident in self._lane.residents.values()
+            if resident.leases or resident.freed
+            for capability in _slots_of(resident)
+        }
+        for tenant, capability in lines:
+            for quota in step_quotas(rules, tenant, capability):
+                if not quota.of_rate:
+                    self.holding(quota)
+
+    def _nap(self, holding: Holding, wait_ms: int) -> None:
+        """Try again when a unit of a rate is there; another time than that from before, where the share has changed."""
+        before = self._naps.pop(holding, None)
+        if before is not None:
+            before.cancel()
+        loop = asyncio.get_running_loop()
+        self._naps[holding] = loop.call_later(max(1, wait_ms) / 1_000, self._filled, holding)
 
     def _filled(self, holding: Holding) -> None:
         """A rate has a unit again."""

@@ -63,8 +63,9 @@ def test_a_write_whose_answer_is_lost_gives_nothing_until_a_further_one_stands()
             before = cluster.quota_writes
             holding.wanted = True
             first.replica._engine.shares.want(lane, holding)
-            while not holding.share:
-                await asyncio.sleep(0.001)
+            async with asyncio.timeout(2):
+                while not holding.share:
+                    await asyncio.sleep(0.001)
             assert cluster.quota_writes >= before + 2
 
     run_virtual(main())
