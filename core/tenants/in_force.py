@@ -9,7 +9,7 @@ from msgspec import Struct
 from ...tenancy.documents import DEPLOYMENT, DeploymentRules, DocumentError
 from ...tenancy.rules import Rules, TenantRules
 from ..ports import StoredDocument
-from .stored import Audited, audited_of, audited_tenant, compiled, content_of
+from .stored import BEGAN_ID, Audited, audited_of, audited_tenant, began_of, compiled, content_of
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -21,11 +21,15 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class InForce:
-    """One replica's. A document that is not valid changes nothing: its tenant's last valid rules stay."""
+    """One replica's. A document that is not valid changes nothing: its tenant's last valid rules stay.
+
+    `began_ms`: when the index was first seen by anybody; None while it does not say so.
+    """
 
     def __init__(self) -> None:
         self.documents: dict[str, Known] = {}
         self.audited: dict[str, Audited] = {}
+        self.began_ms: int | None = None
         self._tenants: dict[str, TenantRules] = {}
         self._deployment = DeploymentRules()
         self._ids: set[str] = set()
@@ -34,6 +38,11 @@ class InForce:
     def count(self) -> int:
         """How many documents the index holds, as far as is known here."""
         return len(self._ids)
+
+    @property
+    def began_is_broken(self) -> bool:
+        """Whether there is a document that should say when the index was first seen, and does not."""
+        return self.began_ms is None and BEGAN_ID in self._ids
 
     @property
     def invalid(self) -> Mapping[str, Known]:
@@ -49,7 +58,9 @@ class InForce:
         for document in found:
             self._ids.add(document.id)
             tenant = audited_tenant(document.id)
-            if tenant is None:
+            if document.id == BEGAN_ID:
+                self.began_ms = began_of(document.source)
+            elif tenant is None:
                 own.append(document)
                 concerned.add(document.id)
             else:
@@ -66,6 +77,7 @@ class InForce:
         """
         found = list(found)
         self._ids = {document.id for document in found}
+        self.began_ms = None
         gone = [tenant for tenant in self.documents if tenant not in self._ids]
         changed = False
         for tenant in gone:

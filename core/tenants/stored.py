@@ -20,6 +20,8 @@ from ...tenancy.documents import without_bookkeeping as _without_bookkeeping
 from ...tenancy.rules import TenantRules
 
 AUDITED_PREFIX = "audited:"
+BEGAN_ID = "audited:"
+"""The id of `Began`: an audit document of no tenant."""
 DOCUMENT_MAX_BYTES = 262_144
 OUTSIDE = "(outside the API)"
 
@@ -53,6 +55,12 @@ class Deletion(Struct, frozen=True):
     revision: int
 
 
+class Began(Struct, frozen=True, tag_field="kind", tag="began"):
+    """When the index was first seen, in wall time: sequence numbers begin anew in an index that is made again."""
+
+    at_ms: int
+
+
 class Audited(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="audited"):
     """One tenant's. `revision` counts its changes; `content` is the last one recorded, None after a deletion.
 
@@ -83,6 +91,14 @@ def audited_id(tenant: str) -> str:
 def audited_tenant(id: str) -> str | None:
     """Whose audit keeps the document of that id; None where it is a tenant's own."""
     return id.removeprefix(AUDITED_PREFIX) if id.startswith(AUDITED_PREFIX) else None
+
+
+def began_of(source: bytes) -> int | None:
+    """None where somebody broke it."""
+    try:
+        return msgspec.json.decode(source, type=Began).at_ms
+    except msgspec.MsgspecError:
+        return None
 
 
 def audited_of(source: bytes) -> Audited | None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
+import msgspec
 import structlog
 
 from ...ilm import IndexNames
 from ...tenancy.rules import NO_RULES, Rules
 from ..change_feed import Change
 from ..errors import StoreError
-from ..es.tenant_documents import tenant_documents
+from ..es.lines import create_line, put_line
+from ..es.tenant_documents import Found, tenant_documents
 from ..metrics import Metrics
-from ..ports import Clock, Store
+from ..ports import Clock, Store, StoredDocument
 from .audit import Auditor
 from .in_force import InForce
+from .stored import BEGAN_ID, Began, began_of
 
 log = structlog.get_logger(__name__)
 
@@ -27,12 +30,15 @@ _PAUSE_MAX_MS = 2_000
 class Tenants:
     """One replica's. `rules` follow the change feed; `on_changed` are called after each change of them.
 
-    `open` before `run`. While Elasticsearch does not answer, or the index is gone, what was in force stays.
+    `rules.seq_no` is when the index was first seen, in milliseconds, plus the checkpoint that was read up to: so it
+    grows when the index is made anew too. `open` before `run`. While Elasticsearch does not answer, or the index is
+    gone, what was in force stays.
     """
 
     def __init__(self, *, store: Store, names: IndexNames, clock: Clock, metrics: Metrics) -> None:
         self._store = store
         self._index = names.tenants
+        self._clock = clock
         self._metrics = metrics
         self._in_force = InForce()
         self.auditor = Auditor(store=store, names=names, clock=clock, remembered=self._in_force.audited.get)
@@ -41,6 +47,10 @@ class Tenants:
         # Up to where the index was read, and up to where it is to be read.
         self._read_to = -1
         self._wanted_to = -1
+        # Whether other rules are in force than was told. What stands above `_wanted_to` may be read already, while
+        # something below it is not there yet; so it is told again, under its number, with the next pass.
+        self._differs = False
+        self._concerned: set[str] = set()
         self._anew = True
         self._changed = asyncio.Event()
         self._unaudited: set[str] = set()
@@ -97,20 +107,40 @@ class Tenants:
 
     async def _pass(self, anew: bool, to: int) -> None:
         await self._store.refresh(self._index)
-        found = await tenant_documents(self._store, self._index, above_seq_no=-1 if anew else self._read_to)
-        if anew:
-            concerned, changed = self._in_force.take_all(found.documents)
-        else:
-            concerned, changed = self._in_force.take(found.documents)
+        found = await self._found(-1 if anew else self._read_to)
+        self._note(self._in_force.take_all(found.documents) if anew else self._in_force.take(found.documents))
         if not anew and found.total != self._in_force.count:
             # Something was deleted, and nothing says what.
-            found = await tenant_documents(self._store, self._index, above_seq_no=-1)
-            others, differs = self._in_force.take_all(found.documents)
-            concerned, changed = concerned | others, changed or differs
+            found = await self._found(-1)
+            self._note(self._in_force.take_all(found.documents))
+        await self._begin()
         self._read_to = to
-        highest = max((one.version.seq_no for one in found.documents if one.version is not None), default=-1)
-        self._put_in_force(max(to, highest if anew else max(highest, self.rules.seq_no)), changed=changed)
-        self._look_after(concerned)
+        self._put_in_force((self._in_force.began_ms or 0) + to)
+        self._differs = _highest(found.documents) > to
+        self._look_after()
+
+    async def _found(self, above_seq_no: int) -> Found:
+        return await tenant_documents(self._store, self._index, above_seq_no=above_seq_no)
+
+    def _note(self, taken: tuple[set[str], bool]) -> None:
+        """Nothing of it is forgotten if the pass fails."""
+        self._concerned |= taken[0]
+        self._differs |= taken[1]
+
+    async def _begin(self) -> None:
+        """Have the index say when it was first seen. Rules do not wait for that where it can't be written."""
+        if self._in_force.began_ms is not None:
+            return
+        now_ms = self._clock.now_ms()
+        try:
+            line = put_line(BEGAN_ID) if self._in_force.began_is_broken else create_line(BEGAN_ID)
+            (item,) = await self._store.bulk([line, msgspec.json.encode(Began(now_ms))], index=self._index)
+            if item.status == 409 and (found := await self._store.get(self._index, BEGAN_ID)) is not None:
+                self._in_force.began_ms = began_of(found.source)
+            elif item.version is not None:
+                self._in_force.began_ms = now_ms
+        except StoreError as error:
+            log.warning("tenants.not_begun", error=str(error))
 
     async def audit_once(self) -> None:
         """Record the changes that were seen. Raises: StoreError, and the next pass sees to them all the same."""
@@ -122,18 +152,19 @@ class Tenants:
             self._unaudited |= tenants
             raise
 
-    def _put_in_force(self, seq_no: int, *, changed: bool) -> None:
-        if seq_no != self.rules.seq_no or changed:
+    def _put_in_force(self, seq_no: int) -> None:
+        if seq_no != self.rules.seq_no or self._differs:
             self.rules = self._in_force.rules(seq_no)
-        if changed:
+        if self._differs:
             log.info("tenants.rules_changed", seq_no=seq_no, tenants=len(self.rules.tenants))
             for tell in self.on_changed:
                 tell()
 
-    def _look_after(self, concerned: set[str]) -> None:
+    def _look_after(self) -> None:
         self._names = None
         self._tell_of_invalid()
-        unaudited = self._in_force.unaudited(concerned)
+        unaudited = self._in_force.unaudited(self._concerned)
+        self._concerned = set()
         if unaudited:
             self._unaudited |= unaudited
             self._audit_wanted.set()
@@ -164,3 +195,7 @@ class Tenants:
             await asyncio.sleep(pause_ms / 1_000)
             pause_ms = min(_PAUSE_MAX_MS, pause_ms * 2)
             wanted.set()
+
+
+def _highest(documents: Iterable[StoredDocument]) -> int:
+    return max((one.version.seq_no for one in documents if one.version is not None), default=-1)

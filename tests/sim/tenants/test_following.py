@@ -89,12 +89,14 @@ def test_an_index_that_is_made_anew_is_read_anew() -> None:
             cluster.delete_index(NAMES.tenants)
             await asyncio.sleep(5)
             assert len(rules(s).tenants) == 3, "while the index is gone, what was in force stays"
+            before = rules(s).seq_no
             cluster.create_from_template(NAMES.tenants)
             await edit(anybody, "b", {"weight": 7})
             async with asyncio.timeout(10):
                 while set(rules(s).tenants) != {"b"}:
                     await asyncio.sleep(0.01)
             assert rules(s).of("b").weight == 7.0
+            assert rules(s).seq_no > before
 
     run_virtual(main())
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from leasehold.core.app.commands.failures import CommandFailed
 from leasehold.core.app.commands.fields import assigned, assignment, fields_of
 
-KEYS = st.text(st.characters(exclude_characters='"', exclude_categories=("Cs",)), min_size=1, max_size=8)
+KEYS = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), min_size=1, max_size=8)
 VALUES = st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.just("30s")
 DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.dictionaries(KEYS, VALUES, min_size=1, max_size=3),
