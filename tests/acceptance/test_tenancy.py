@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from leasehold.claim.wire.tenants import TenantView
-from leasehold.core.app.commands.fields import assignment
+from leasehold.core.app.commands.tenancy.fields import assignment
 from leasehold.core.principal import Principal
 from leasehold.definitions.source.documents import read_documents
 from leasehold.tenancy.documents import json_schema, tenant_document, tenant_rules

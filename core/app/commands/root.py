@@ -8,12 +8,13 @@ import typer
 
 from .... import __version__
 from ....claim.command import worker
-from . import instances, lanes, tenants, workflows
+from . import instances, lanes, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .replays import check, replay
 from .serve import serve
-from .usage import usage
+from .tenancy import documents
+from .tenancy.usage import usage
 
 app = typer.Typer(
     help="Leasehold: durable multi-step workflows on Elasticsearch.",
@@ -40,11 +41,11 @@ def root(
 
 workflows.app.command()(check)
 instances.app.command()(replay)
-tenants.app.command()(usage)
+documents.app.command()(usage)
 app.command()(serve)
 app.command()(worker)
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(instances.app, name="instances")
 app.add_typer(lanes.app, name="lanes")
-app.add_typer(tenants.app, name="tenants")
+app.add_typer(documents.app, name="tenants")
 app.command()(elasticsearch)

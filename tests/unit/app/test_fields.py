@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from leasehold.core.app.commands.failures import CommandFailed
-from leasehold.core.app.commands.fields import assigned, assignment, fields_of
+from leasehold.core.app.commands.tenancy.fields import assigned, assignment, fields_of
 
 KEYS = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), min_size=1, max_size=8)
 VALUES = st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.just("30s")

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from ....claim.wire.usage import UsageRow, UsageView
-from .. import usage_csv
-from .remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, TenantOption, printed, segment
+from .....claim.wire.usage import UsageRow, UsageView
+from ... import usage_csv
+from ..remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, TenantOption, printed, segment
 
 _HEADS = {
     "starts": "starts",

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .failures import CommandFailed
+from ..failures import CommandFailed
 
 
 def edited(text: str, *, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .failures import CommandFailed
+from ..failures import CommandFailed
 
 _KEY = re.compile(r'"([^"]*)"|([^."]+)')
 _PLAIN = re.compile(r"[^.\"=]+")

@@ -12,11 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ....claim.wire.tenants import TenantList, TenantView
-from .editor import edited
-from .failures import CommandFailed, SentenceGroup
-from .fields import assigned, assignment, fields_of
-from .remote import (
+from .....claim.wire.tenants import TenantList, TenantView
+from ..failures import CommandFailed, SentenceGroup
+from ..remote import (
     DEFAULT_SERVER,
     JsonOption,
     Remote,
@@ -27,7 +25,9 @@ from .remote import (
     printed,
     segment,
 )
-from .shown import written
+from ..shown import written
+from .editor import edited
+from .fields import assigned, assignment, fields_of
 
 app = typer.Typer(
     help="Look at what is in force for tenants, and change it, while replicas run.",
@@ -161,7 +161,7 @@ def schema(
     deployment: Annotated[bool, typer.Option("--deployment", help="Of the deployment's document, '*'.")] = False,
 ) -> None:
     """Print the JSON Schema of a tenant's document, for editors. Asks no server."""
-    from ....tenancy.documents import json_schema  # pydantic takes a moment that the other commands can do without
+    from .....tenancy.documents import json_schema  # pydantic takes a moment that the other commands can do without
 
     typer.echo(printed(json_schema(deployment=deployment)))
 
@@ -212,7 +212,7 @@ def _show(view: TenantView, as_json: bool) -> None:
 
 
 def _yaml(value: dict[str, Any] | None) -> str:
-    from ....definitions.blueprints.writing import written as as_yaml
+    from .....definitions.blueprints.writing import written as as_yaml
 
     return as_yaml(value) if value else ""
 

@@ -1,0 +1,1 @@
+"""The commands of `leasehold tenants`: documents, and what was used."""
