@@ -11,7 +11,8 @@ LANES = 6
 class SharesPlan(Struct, frozen=True):
     """`waiting` instances of `tenants` tenants and a few limited ones; rules change after `change_s`.
 
-    For each replica `connections` executors claim up to `max_steps` at a time, and complete them `executor_ms` later.
+    For each replica `connections` executors claim up to `max_steps` at a time, and complete them `executor_ms` later,
+    long beside what completions themselves take: that counts as executor time, too, and is not the same for all.
     Windows begin after the first one, and `settle_s` after the change.
     """
 
@@ -19,9 +20,9 @@ class SharesPlan(Struct, frozen=True):
     run_s: float
     change_s: float
     tenants: int = 100
-    connections: int = 6
-    max_steps: int = 32
-    executor_ms: int = 100
+    connections: int = 20
+    max_steps: int = 25
+    executor_ms: int = 400
     window_s: int = 10
     settle_s: float = 6.0
     replicas: int = 3
@@ -60,7 +61,7 @@ class Plan(Struct, frozen=True):
 
 
 FULL = Plan(
-    SharesPlan(500_000, run_s=70.0, change_s=32.0, max_steps=50),
+    SharesPlan(500_000, run_s=70.0, change_s=32.0, max_steps=40),
     NeighbourPlan(1_000_000, load_s=20.0, pairs=6, shared_pairs=3, warm_up_s=20.0),
     DecisionPlan(),
 )
@@ -70,7 +71,9 @@ QUICK = Plan(
     DecisionPlan(taken=10_000, rounds=1, lanes=(2,)),
 )
 SMOKE = Plan(
-    SharesPlan(4_000, run_s=3.0, change_s=0.8, window_s=1, settle_s=1.0, connections=2, tenants=20, replicas=2),
+    SharesPlan(
+        4_000, run_s=3.0, change_s=0.8, window_s=1, settle_s=1.0, connections=2, executor_ms=100, tenants=20, replicas=2
+    ),
     NeighbourPlan(2_000, load_s=0.8, pairs=1, shared_pairs=1, warm_up_s=0.0, connections=4, replicas=1),
     DecisionPlan(tenants=200, each=2, taken=100, rounds=1, lanes=(2,)),
 )
