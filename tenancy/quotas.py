@@ -106,8 +106,8 @@ class Holding:
     `used`: slots taken, or whose end is not acknowledged; it may be above `share` where the lane was taken over or the
     quota is new, and nothing is taken until it is below. `owed`: units that other lanes wait for, which are not taken
     again once they are free. `open`: the quota's document, as last seen, gives out no more than is allowed. `wanted`:
-    somebody was refused and has not been told of room since. `refused_ms` and `taken_ms` are when that, and the last taking,
-    were. `peak`: the most slots that were taken at once since whoever keeps the share has set it back.
+    somebody was refused and has not been told of room since. `refused_ms` and `taken_ms` are when that, and the last
+    taking, were. `peak`: the most slots that were taken at once since whoever keeps the share has set it back.
     """
 
     __slots__ = (

@@ -30,9 +30,10 @@ from .shares import (
 class Position(Struct, frozen=True, gc=False):
     """Where one of the replica's lanes stands.
 
-    `used`: units that can't be given back now; `sure`: what the lane uses of slots without doubt. `recent`: the most that were used within the last second or so.
-    `wants`: how many more it wants. `rested`: it has had its units for long enough that others may have their turn.
-    `lapses`: what it does not use goes back though nobody wants it. `tokens`: what its units of a rate are full of.
+    `used`: units that can't be given back now; `sure`: slots that the lane uses without doubt. `recent`: the most that
+    were used within the last second or so. `wants`: how many more it wants. `rested`: it has had its units for long
+    enough that others may have their turn. `lapses`: what it does not use goes back though nobody wants it. `tokens`:
+    what its units of a rate are full of.
     """
 
     lane: str

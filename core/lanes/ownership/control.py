@@ -321,6 +321,9 @@ class Control:
             self._members = msgspec.json.decode(document.source, type=Members).replicas
         elif id.startswith("lane-"):
             lease = msgspec.json.decode(document.source, type=LaneLease)
+            if lease.owner == self._me and lease.lane not in self._mine:
+                # A write whose answer was lost has taken it: nobody holds the lane, so it is taken under a new epoch.
+                lease = msgspec.structs.replace(lease, owner=None)
             self._leases[lease.lane] = lease
             if lease.owner != self._me and lease.lane in self._mine:
                 self._mine.discard(lease.lane)

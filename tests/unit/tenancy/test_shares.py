@@ -286,5 +286,5 @@ class Quota(RuleBasedStateMachine):
             assert sum(self.running.values()) <= self.limit
 
 
-Quota.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+Quota.TestCase.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
 TestQuota = Quota.TestCase
