@@ -73,8 +73,8 @@ class FairQueue(Generic[Entry]):
     """Entries of many tenants. `is_live` tells whether an entry still waits; the dead are dropped when met.
 
     `cost_of` says what serving an entry costs, `weight_of` a tenant's weight (above 0). `debt_max`: how far charges may
-    put a tenant behind the others, in virtual time (cost at weight 1). `served` is what was charged for entries taken here since
-    somebody took it.
+    put a tenant behind the others, in virtual time (cost at weight 1). `served` is what was charged for entries taken
+    here since somebody took it.
 
     `push` and `pop` cost O(log tenants + log entries of the tenant), amortised, and a step for each lane of the tenant.
     """
