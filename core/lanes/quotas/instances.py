@@ -194,14 +194,19 @@ class Instances:
             self._lane.admission.wake()
 
     def _change(self, instance: Instance, bits: int, by: int) -> None:
-        for bit in _KINDS:
-            if bits & bit:
-                for scope in ("", instance.workflow):
-                    key = bit, instance.tenant, scope
-                    self._counts[key] += by
-                    if not self._counts[key]:
-                        del self._counts[key]
-                    self._use(bit, instance.tenant, scope, by)
+        counts, holdings, tenant = self._counts, self._lane.quotas.holdings, instance.tenant
+        for bit in (RUNNING, WAITING):
+            if not bits & bit:
+                continue
+            for scope in ("", instance.workflow):
+                key = bit, tenant, scope
+                count = counts.get(key, 0) + by
+                if count:
+                    counts[key] = count
+                else:
+                    counts.pop(key, None)
+                if holdings:
+                    self._use(bit, tenant, scope, by)
 
     def _use(self, bit: int, tenant: str, scope: str, by: int) -> None:
         """Whatever changes a count changes what is used of the quota, so that both always say the same."""
