@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -63,11 +64,22 @@ class Served:
         self._child.kill()
         await self._child.wait()
 
+    def suspend(self) -> None:
+        """SIGSTOP: it stands still, with all that it believes, until `resume`."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGCONT)
+
     async def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """SIGTERM, also for one that stands still; returns the exit code."""
         assert self._child is not None
         if self._child.returncode is None:
             self._child.terminate()
+            self.resume()
         return await self._child.wait()
 
     async def __aenter__(self) -> Self:
