@@ -6,6 +6,7 @@ another one's huge backlog (`neighbour`), and what deciding costs with ten thous
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from msgspec import to_builtins
@@ -17,13 +18,14 @@ from ...scenario import Run, Scenario
 from . import neighbour, standing
 from .neighbour import OWN
 from .plan import FULL, LANES, QUICK, SMOKE, DecisionPlan
-from .standing_figures import LEAST_CLAIMS
+from .standing_figures import LEAST_CLAIMS, Standing
 
 SHARE_ERROR = 0.05
 NEIGHBOUR_RATIO = 1.2
 FOLLOWED_MS = 2_000.0
 DECISION_US = 10.0
 
+_ENVIRONMENT = {"shares": {}, "shares_by_claims": {"LEASEHOLD_TENANCY_FAIR_BY": "claims"}}
 # What the standing backlog takes of a quick run beyond its measured time: filling, three replicas, the way out.
 _AROUND_S = 12.0
 
@@ -32,20 +34,21 @@ async def run(run: Run) -> Outcome:
     """The neighbour first, as long as nothing else was written; deciding last."""
     plan = run.options.choose(FULL, QUICK, SMOKE)
     beside = await neighbour.measured(run, plan.neighbour, plan.shares.run_s + _AROUND_S)
-    async with installation(run.cluster, "shares") as cluster:
-        shares = await standing.measured(run, plan.shares, cluster)
+    shares = {}
+    for name in ("shares", "shares_by_claims") if plan.by_claims else ("shares",):
+        async with installation(run.cluster, name.replace("_", "-")) as cluster:
+            shares[name] = await standing.measured(run, plan.shares, cluster, _ENVIRONMENT[name])
     deciding = _deciding(run, plan.decision)
     figures: dict[str, Any] = {
-        "shares": shares.figures,
+        **{name: found.figures for name, found in shares.items()},
         "neighbour": beside.figures,
         "decision": [{"lanes": lanes, **to_builtins(found)} for lanes, found in deciding.items()],
     }
-    wrong = {
-        name: beside.wrong.get(name, 0) + shares.wrong.get(name, 0)
-        for name in dict.fromkeys((*beside.wrong, *shares.wrong))
-    }
+    wrong: Counter[str] = Counter()
+    for counts in (beside.wrong, *(found.wrong for found in shares.values())):
+        wrong.update(counts)
     settings = {**to_builtins(plan), "lanes": LANES}
-    return Outcome(figures, _targets(shares, beside, deciding), wrong, settings)
+    return Outcome(figures, _targets(shares, beside, deciding), dict(wrong), settings)
 
 
 def _deciding(run: Run, plan: DecisionPlan) -> dict[int, Decisions]:
@@ -56,23 +59,30 @@ def _deciding(run: Run, plan: DecisionPlan) -> dict[int, Decisions]:
     }
 
 
-def _targets(shares: standing.Found, beside: neighbour.Found, deciding: dict[int, Decisions]) -> list[Target]:
-    found = shares.standing
+def _targets(
+    shares: dict[str, standing.Found], beside: neighbour.Found, deciding: dict[int, Decisions]
+) -> list[Target]:
     own = next((variant.p99_ratio for variant in beside.variants if variant.executors == OWN), None)
     lanes, most = max(deciding.items())
+    deciding_with = f"a decision with {lanes} lanes"
     return [
-        no_more_than("largest error of a tenant's share in a window", found.max_error, SHARE_ERROR, "of its share"),
-        no_more_than("mean error of tenants' shares", found.mean_error, SHARE_ERROR, "of their shares"),
-        at_least("claims of the smallest tenant in a window", found.fewest_claims, LEAST_CLAIMS, "claims"),
-        no_more_than("tenants that ran out of backlog in a lane", len(found.dry), 0, "tenants"),
-        at_most("until dispatch follows a new weight", found.weight_followed_ms, FOLLOWED_MS, "ms"),
-        at_most("until dispatch follows max_running_steps 0", found.stop_followed_ms, FOLLOWED_MS, "ms"),
-        no_more_than("running limits exceeded", sum(each.exceeded for each in found.limits), 0, "steps"),
+        *(target for name, found in shares.items() for target in _shares_targets(name, found.standing)),
         at_most("p99 of start to claim beside a large tenant, to that alone", own, NEIGHBOUR_RATIO, "times"),
-        at_most(f"a decision with {lanes} lanes, a step taken and one added", most.push_and_pop_us, DECISION_US, "us"),
-        at_most(
-            f"a decision with {lanes} lanes, half of the tenants held back", most.half_blocked_us, DECISION_US, "us"
-        ),
+        at_most(f"{deciding_with}, a step taken and one added", most.push_and_pop_us, DECISION_US, "us"),
+        at_most(f"{deciding_with}, half of the tenants held back", most.half_blocked_us, DECISION_US, "us"),
+    ]
+
+
+def _shares_targets(name: str, found: Standing) -> list[Target]:
+    exceeded = sum(each.exceeded for each in found.limits)
+    return [
+        no_more_than(f"{name}: largest error in a window", found.max_error, SHARE_ERROR, "of its share"),
+        no_more_than(f"{name}: mean error", found.mean_error, SHARE_ERROR, "of their shares"),
+        at_least(f"{name}: claims of the smallest tenant in a window", found.fewest_claims, LEAST_CLAIMS, "claims"),
+        no_more_than(f"{name}: backlogs that ran out in a lane", len(found.dry), 0, "tenants"),
+        at_most(f"{name}: until dispatch follows a new weight", found.weight_followed_ms, FOLLOWED_MS, "ms"),
+        at_most(f"{name}: until dispatch follows max_running_steps 0", found.stop_followed_ms, FOLLOWED_MS, "ms"),
+        no_more_than(f"{name}: running limits exceeded", exceeded, 0, "steps"),
     ]
 
 

@@ -85,7 +85,7 @@ def _window(phase: Phase, begin_ns: int, claims: Counter[int]) -> Window:
     return Window(begin_ns, total, min(claims[tenant] for tenant in phase.weights), errors)
 
 
-def settled_after_ms(
+def risen_after_ms(
     arrivals: Sequence[Arrival],
     phase: Phase,
     tenant: int,
@@ -94,18 +94,18 @@ def settled_after_ms(
     bucket_ns: int = _NS_PER_S // 2,
     step_ns: int = _NS_PER_S // 4,
 ) -> float | None:
-    """How long after the phase's beginning a tenant's share fits its weight, and goes on to do so.
+    """How long after the phase's beginning a tenant's share has risen to its weight's, and stays there.
 
-    It is the end of the first of the overlapping buckets from which on the share is, in all of them, off by no more
-    than `tolerance` (in parts of the expected one). None where the last one does not fit yet, or has no claims.
+    It is the end of the first of the overlapping buckets from which on the share is, in all of them, below the expected
+    one by no more than `tolerance` (in parts of that). None where the last one is further below, or has no claims.
     """
     buckets = windows_of(arrivals, phase, window_ns=bucket_ns, step_ns=step_ns)
-    settled: Window | None = None
+    risen: Window | None = None
     for bucket in reversed(buckets):
-        if not bucket.claims or abs(bucket.errors[tenant]) > tolerance:
+        if not bucket.claims or bucket.errors[tenant] < -tolerance:
             break
-        settled = bucket
-    return None if settled is None else (settled.begin_ns + bucket_ns - phase.from_ns) / 1e6
+        risen = bucket
+    return None if risen is None else (risen.begin_ns + bucket_ns - phase.from_ns) / 1e6
 
 
 def stopped_after_ms(arrivals: Iterable[Arrival], tenant: int, *, changed_ns: int, before_ns: int) -> float | None:

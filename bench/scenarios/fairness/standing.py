@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic_ns
 from typing import Any
@@ -38,12 +38,15 @@ class Found(Struct, frozen=True):
     wrong: dict[str, int]
 
 
-async def measured(run: Run, plan: SharesPlan, cluster: Cluster) -> Found:
-    """Fill lanes, tell replicas of the tenants, and let executors claim while rules change."""
+async def measured(run: Run, plan: SharesPlan, cluster: Cluster, environment: Mapping[str, str]) -> Found:
+    """Fill lanes, tell replicas of the tenants, and let executors claim while rules change.
+
+    `environment` holds settings of the replicas, as `LEASEHOLD_...` variables.
+    """
     people = people_of(plan.tenants)
     lanes = await tenants_lanes(cluster, backlogs_of(people, plan.waiting), lanes=LANES, work=Work())
     run.say(f"{plan.waiting:,} instances of {len(people)} tenants wait")
-    async with running_fleet(cluster, plan.replicas) as fleet:
+    async with running_fleet(cluster, plan.replicas, environment=environment) as fleet:
         await _put(fleet, people)
         await asyncio.gather(fleet.settled(), asyncio.sleep(_OBEYED_S))
         begin_ns, changed_ns, worked = await _worked(plan, cluster, fleet, people)

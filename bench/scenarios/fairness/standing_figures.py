@@ -17,7 +17,7 @@ from .shares import (
     Window,
     by_weight,
     most_at_once,
-    settled_after_ms,
+    risen_after_ms,
     stopped_after_ms,
     windows_of,
 )
@@ -112,7 +112,7 @@ def figures_of(
         fewest_claims=fewest,
         one_claim=round(1 / fewest, 4) if fewest else None,
         worst="" if worst is None else _told(worst, people, begin_ns),
-        weight_followed_ms=settled_after_ms(arrivals, settling, riser.number, tolerance=_TOLERANCE),
+        weight_followed_ms=risen_after_ms(arrivals, settling, riser.number, tolerance=_TOLERANCE),
         stop_followed_ms=None if stop_ms is None else round(stop_ms, 1),
         dry=dry,
         by_weight=by_weight(windows),

@@ -9,7 +9,7 @@ from leasehold.bench.scenarios.fairness.shares import (
     Phase,
     by_weight,
     most_at_once,
-    settled_after_ms,
+    risen_after_ms,
     stopped_after_ms,
     windows_of,
 )
@@ -96,21 +96,21 @@ def light(*spans: tuple[float, float, int]) -> list[Arrival]:
 
 
 @pytest.mark.parametrize(("followed_s", "told_ms"), [(0.0, 500.0), (1.5, 2_000.0), (1.6, 2_250.0)])
-def test_a_weight_has_followed_at_the_end_of_the_bucket_from_which_on_its_share_fits(
+def test_a_weight_has_followed_at_the_end_of_the_bucket_from_which_on_its_share_is_there(
     followed_s: float, told_ms: float
 ) -> None:
     arrivals = light((0, followed_s, 10), (followed_s, 6, 100))
-    assert settled_after_ms(arrivals, CHANGED, LIGHT, tolerance=0.1) == told_ms
+    assert risen_after_ms(arrivals, CHANGED, LIGHT, tolerance=0.1) == told_ms
 
 
-def test_a_share_that_fits_in_between_only_has_not_followed_yet() -> None:
+def test_a_share_that_is_there_in_between_only_has_not_followed_yet() -> None:
     arrivals = light((0, 2, 100), (2, 3, 10), (3, 6, 100))
-    assert settled_after_ms(arrivals, CHANGED, LIGHT, tolerance=0.1) == 3_500.0
+    assert risen_after_ms(arrivals, CHANGED, LIGHT, tolerance=0.1) == 3_500.0
 
 
-def test_a_share_that_never_fits_has_not_followed_at_all() -> None:
-    assert settled_after_ms(light((0, 6, 10)), CHANGED, LIGHT, tolerance=0.5) is None
-    assert settled_after_ms([], CHANGED, LIGHT, tolerance=0.5) is None
+def test_a_share_that_is_never_there_has_not_followed_at_all() -> None:
+    assert risen_after_ms(light((0, 6, 10)), CHANGED, LIGHT, tolerance=0.5) is None
+    assert risen_after_ms([], CHANGED, LIGHT, tolerance=0.5) is None
 
 
 def test_a_stop_has_followed_with_the_last_claim() -> None:
