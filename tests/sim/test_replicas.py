@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from tests.kit.model_index import Operation
 from tests.kit.model_store import ModelElasticsearch, ModelStore
 from tests.kit.schedulers import ONE_STEP, ROUND_TRIP_S, SETTINGS, Scheduler, documents, new_cluster, scheduler
 from tests.kit.virtual_time import run_virtual
@@ -148,5 +149,39 @@ def test_a_lane_whose_take_over_fails_is_taken_again() -> None:
         async with scheduler(store.cluster, store=store) as s:
             (lane,) = await s.replica.lanes()
             assert (lane.mine, lane.epoch) == (True, 2)
+
+    run_virtual(main())
+
+
+def _gives_back(operation: Operation) -> bool:
+    return operation.id.startswith("lane-") and b'"owner":null' in (operation.source or b"")
+
+
+def test_a_lane_whose_giving_back_fails_is_not_renewed_and_taken_when_its_lease_has_run_out() -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            cluster = new_cluster(lanes=4)
+            (first,) = await replicas(stack, cluster, "a")
+            await asyncio.sleep(1)
+            first.faults.fail_items(503, fits=_gives_back, times=2)
+            (second,) = await replicas(stack, cluster, "b")
+            await asyncio.sleep(20)
+            assert first.faults.injected == {"fail_items": 2}
+            assert len(await owned(first)) == len(await owned(second)) == 2
+
+    run_virtual(main())
+
+
+def test_a_lane_that_is_given_up_while_its_renewal_is_under_way_is_taken_again() -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            engine = s.replica._engine
+            renewal = s.faults.hold("before", on="bulk", index="workflow-control")
+            await renewal.reached()
+            engine.lane_lost(engine.lanes["00"], "its memory is in doubt")
+            renewal.release()
+            await asyncio.sleep(3)
+            (lane,) = await s.replica.lanes()
+            assert (lane.mine, lane.epoch, engine.lanes["00"].open) == (True, 2, True)
 
     run_virtual(main())

@@ -279,7 +279,8 @@ class Control:
             lease = self._leases.get(lane)
             if lease is not None and lease.owner == self._me:
                 lines += self._lease_lines(lane, msgspec.structs.replace(lease, owner=None, address=None))
-            self._mine.discard(lane)
+                # Also when the write fails: what is held no more is not renewed, so that it runs out.
+                self.abandon(lane)
         return lines
 
     async def _registered_lanes(self) -> list[str]:
@@ -412,6 +413,10 @@ class Control:
             log.info("control.lease_not_written", lane=lane, action=action, status=item.status)
             return
         self._seen[f"lane-{lane}"] = Seen(msgspec.json.encode(lease), item.version, sent_ms)
+        if action == "renew" and lane not in self._mine:
+            # Given up while the renewal was under way.
+            self._leases[lane] = msgspec.structs.replace(lease, owner=None)
+            return
         self._leases[lane] = lease
         trusted_until_ms = sent_ms + int(self._settings.lease_ms * _TRUSTED_SHARE)
         if action == "renew":
