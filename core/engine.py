@@ -154,7 +154,7 @@ class Engine:
             lose=self.lane_lost,
             changed=self.lanes_changed,
         )
-        self._served_elsewhere = ServedElsewhere(
+        self.served_elsewhere = ServedElsewhere(
             queue=self.queue,
             peers=peers,
             addresses=self.control.peer_addresses,
@@ -190,7 +190,7 @@ class Engine:
         self._spawn(self._canaries.run())
         self._spawn(self.tenants.run())
         self._spawn(self.shares.run())
-        self._spawn(self._served_elsewhere.run())
+        self._spawn(self.served_elsewhere.run())
         self._spawn(self.budgets.run())
         self._spawn(self._counting.run())
         self._spawn(self.refusals.run())

@@ -59,7 +59,7 @@ class PeerService:
             self._engine.shares.look_at(request.quotas)
             return PeerAnswer()
         if isinstance(request, ServedAt):
-            self._engine.queue.charge_elsewhere(request.served)
+            self._engine.served_elsewhere.heard(request.served)
             return PeerAnswer()
         if isinstance(request, ReportAt):
             return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))
