@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What was used within one such window or the one before it counts as used recently.
 WINDOW_MS = 500
 # For so long a lane has its units before it owes others their turn.
-RESTED_MS = 100
+RESTED_MS = 250
 # A place in a rate's burst that is fuller than this is not given away, but for those that are kept too long.
 _NEARLY_EMPTY = 0.1
 _KEPT_TOO_LONG_MS = 1_000
