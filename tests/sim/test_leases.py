@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from leasehold.claim.wire import CompleteBody, HeartbeatBody, StepReport, Usage
-from leasehold.core.errors import LeaseLost, NotFound
+from leasehold.core.errors import LeaseLost, NotFound, Unavailable
 from leasehold.core.principal import Principal
 
 from tests.kit.schedulers import ANYBODY, ONE_STEP, TWO_STEPS, live, new_cluster, scheduler
@@ -93,6 +93,26 @@ def test_a_repeated_completion_is_acknowledged_again_also_long_after_the_instanc
             for pause_s in (0, 0, 0.4, 5):
                 await asyncio.sleep(pause_s)
                 assert await s.complete(step, "same") == "succeeded"
+
+    run_virtual(main())
+
+
+def test_an_owner_that_may_have_been_replaced_calls_no_lease_lost() -> None:
+    """By its memory the lease has run out, while another owner may have given it its full time anew."""
+
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            await s.start("one")
+            step = await s.claim_one(lease_ms=2_000)
+            s.faults.cut_off(times=1_000_000)
+            await asyncio.sleep(12)
+            with pytest.raises(Unavailable):
+                await s.replica.heartbeat(ANYBODY, step.step_id, HeartbeatBody())
+            with pytest.raises(Unavailable):
+                await s.complete(step)
+            (result,) = await s.replica.report_many(ANYBODY, [StepReport(step.step_id, "complete")])
+            assert result.code == 503
 
     run_virtual(main())
 

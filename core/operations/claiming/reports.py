@@ -131,6 +131,8 @@ class Reports:
         event, side = self._event(lane, resident, name, body)
         refused = lane.apply(resident, event)
         if refused is not None:
+            # No write decides about a refusal.
+            _check_trusted(lane)
             raise _lease_lost(step_id, name, refused)
         if side is not None:
             resident.side_writes += (side,)
@@ -168,11 +170,10 @@ class Reports:
         ticket: Ticket,
         slot: int,
     ) -> None:
+        _check_trusted(lane)
         if not _holds(resident.instance, name):
             ticket.settle(slot, _told_to_stop(resident.instance, step_id, name, resident))
             return
-        if not lane.trusted:
-            raise Unavailable(f"lane {lane.name} may have another owner by now")
         answer = HeartbeatAnswer(lane.timers.renew(resident, name.path))
         if body.progress is not None or body.message is not None:
             resident.report_progress(name.path, body.progress, body.message)
@@ -269,6 +270,12 @@ def _stale(step_id: str, name: LeaseName, state: StepState) -> LeaseLost:
     held = state.token if state.status is StepStatus.CLAIMED else 0
     now = f"the token that holds is {held}" if held else f"nobody holds the step, which is {state.status}"
     return LeaseLost(step_id, held, f"token {name.token} does not hold step {name.path!r} any more: {now}")
+
+
+def _check_trusted(lane: Lane) -> None:
+    """What memory says of leases, and nothing else, is an answer only while nobody else can own the lane."""
+    if not lane.trusted:
+        raise Unavailable(f"lane {lane.name} may have another owner by now")
 
 
 def _lease_lost(step_id: str, name: LeaseName, refused: Refused) -> LeaseholdError:
