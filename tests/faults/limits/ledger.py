@@ -56,15 +56,15 @@ class Ledger:
         if hold is not None:
             hold.until_s = max(hold.until_s, sent_s + lease_ttl_ms / 1_000)
 
-    def let_go(self, step: ClaimedStep) -> None:
-        """Its end is about to be sent."""
-        self._held.pop(step.step_id, None)
-
-    def lost(self, step: ClaimedStep) -> None:
-        """A server says that the lease does not hold, and nothing was sent that could have ended it."""
+    def let_go(self, step: ClaimedStep) -> float:
+        """Its end is about to be sent; returns until when the lease holds at least."""
         hold = self._held.pop(step.step_id, None)
-        if hold is not None and hold.until_s > _now_s():
-            self.lost_early.append(f"{step.step_id}, {hold.until_s - _now_s():.3f} s before its end")
+        return 0.0 if hold is None else hold.until_s
+
+    def lost(self, step: ClaimedStep, until_s: float) -> None:
+        """A server says that the lease does not hold, and nothing that was sent before could have ended it."""
+        if until_s > _now_s():
+            self.lost_early.append(f"{step.step_id}, {until_s - _now_s():.3f} s before its end")
 
     def completed(self, step: ClaimedStep) -> None:
         """The completion is acknowledged."""

@@ -85,20 +85,22 @@ class Load:
             try:
                 answer = await client.heartbeat(step)
             except LeaseLost:
-                self._ledger.lost(step)
+                self._ledger.lost(step, self._ledger.let_go(step))
                 return
             except ClaimError:
                 continue
             self._ledger.renewed(step, sent_s, answer.lease_ttl_ms)
 
     async def _complete(self, client: ClaimClient, step: ClaimedStep) -> None:
-        self._ledger.let_go(step)
+        until_s = self._ledger.let_go(step)
         try:
             await client.complete(step, {"attempt": step.attempt})
         except LeaseLost as lost:
             self._ledger.told["completion refused"] += 1
             if lost.after_unknown:
                 self._ledger.over(step)
+            else:
+                self._ledger.lost(step, until_s)
         except OutcomeUnknown:
             self._ledger.told["completion unknown"] += 1
             self._ledger.over(step)
