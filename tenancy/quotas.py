@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from .rules import CapabilityRules, Rate, Rules, TenantRules, WorkflowRules
+from .stops import Stop
 
 Kind = Literal["running_steps", "claim_rate", "running_instances", "waiting_instances", "start_rate"]
 EVERY = "*"
@@ -45,11 +46,12 @@ class Quota(Struct, frozen=True, gc=False):
 
     @property
     def word(self) -> str:
-        """As the tenant's document (or, for all tenants, the deployment's) says it."""
+        """Its path in the tenant's document (or, for all tenants, the deployment's); a name with dots in quotes."""
         if not self.scope:
             return _WORDS[self.kind]
         room = "capabilities" if self.kind in ("running_steps", "claim_rate") else "workflows"
-        return f"{room}.{self.scope}.{_WORDS[self.kind]}"
+        scope = f'"{self.scope}"' if "." in self.scope else self.scope
+        return f"{room}.{scope}.{_WORDS[self.kind]}"
 
 
 class Allowance(Struct, frozen=True, gc=False):
@@ -211,3 +213,15 @@ class Holding:
         if self.quota.of_rate:
             self._tokens = min(float(self.share), self._tokens + max(0, now_ms - self._filled_ms) * self._per_ms)
         self._filled_ms = max(now_ms, self._filled_ms)
+
+
+def lack_of(holding: Holding, now_ms: int) -> Stop:
+    """What holds back who finds no unit there. Counts nothing: one lane does not know what the others use."""
+    quota, allowed = holding.quota, holding.allowance
+    of_all = quota.tenant == EVERY
+    whose = "all tenants together are" if of_all else "the tenant is"
+    if not quota.of_rate:
+        return Stop(quota.word, 0, 0, None, f"{whose} at the limit of {allowed.units}", of_all)
+    wait_ms = holding.wait_ms(now_ms)
+    until_ms = None if wait_ms is None else now_ms + wait_ms
+    return Stop(quota.word, 0, 0, until_ms, f"{whose} at the rate of {allowed.per_s:g} a second", of_all)

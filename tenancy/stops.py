@@ -11,7 +11,7 @@ class Stop(Struct, frozen=True, gc=False):
     `quota`: which one, as in a 429 and in `_explain` (`breaker`, `budgets.day.cost`). `used` and `allowed`: by how
     much, in units of the quota; both 0 where nothing is counted. `until_ms`: when it is over if nobody changes
     anything, by the clock that was asked with; None where no time brings it. `reason`: a few words for people, without
-    a full stop.
+    a full stop. `of_all`: the deployment's document says it, of all tenants together.
     """
 
     quota: str
@@ -19,3 +19,4 @@ class Stop(Struct, frozen=True, gc=False):
     allowed: float
     until_ms: int | None
     reason: str
+    of_all: bool = False

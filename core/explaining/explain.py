@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from ...claim.wire import Cause, Explanation
@@ -58,9 +59,28 @@ def _quota(instance: Instance, quota: QuotaFacts, path: str | None = None) -> Ca
     return Cause(
         "quota",
         f"{found} (quota {quota.quota}{counted_as})",
-        f"wait until some of it is given back, or change it: leasehold tenants set {instance.tenant}",
+        _quota_advice(quota),
         step=path,
     )
+
+
+def _quota_advice(quota: QuotaFacts) -> str:
+    word = quota.quota.rpartition(".")[2]
+    if quota.quota == "paused":
+        return f"let the tenant go on: {_setting(quota, 'false')}"
+    if quota.quota == "breaker":
+        return "see why these attempts fail; some are let through from time to time, and it ends when they succeed"
+    if quota.quota.startswith("budgets."):
+        return f"wait until the period is over, or raise it: {_setting(quota, 'NUMBER')}"
+    if word.endswith("_rate"):
+        return f"wait, or raise it: {_setting(quota, 'NUMBER', '.per_s')}"
+    return f"wait until some of it is given back, or raise it: {_setting(quota, 'NUMBER')}"
+
+
+def _setting(quota: QuotaFacts, value: str, below: str = "") -> str:
+    """The command that sets it, as a shell takes it."""
+    words = (quota.document, f"{quota.path}{below}={value}")
+    return f"leasehold tenants set {' '.join(shlex.quote(word) for word in words)}"
 
 
 def _without_owner(facts: Facts) -> Cause:

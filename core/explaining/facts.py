@@ -50,13 +50,16 @@ class Placing(Struct, frozen=True):
 class QuotaFacts(Struct, frozen=True):
     """What of its tenant's limits holds something back; `reason`: in a few words, where they are not the usual ones.
 
-    `used` and `allowed` are 0 where there is nothing to count, as of a tenant that is paused.
+    `used` and `allowed` are 0 where there is nothing to count, as of a tenant that is paused. `document` and `path` are
+    where it is set: the tenant, or `*` for the deployment's.
     """
 
     quota: str
     used: float
     allowed: float
     reason: str = ""
+    document: str = ""
+    path: str = ""
 
 
 class GroupFacts(Struct, frozen=True):

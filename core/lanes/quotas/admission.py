@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from msgspec import Struct, field
 
-from ....tenancy.quotas import Holding, Quota
+from ....tenancy.quotas import Holding, Quota, lack_of
 from ....tenancy.stops import Stop
 from ...es.instance_counts import KEEP_ALIVE_MS, ByWorkflow, instance_counts
 from ...es.queued_instances import queued_instances_body
@@ -212,8 +212,7 @@ class Admission:
         now_ms = self._lane.parts.clock.monotonic_ms()
         for holding in self._holdings(instance.tenant, instance.workflow):
             if holding.free(now_ms) < 1:
-                units = holding.allowance.units
-                return Stop(holding.quota.word, units, units, None, "the tenant is at the limit")
+                return lack_of(holding, now_ms)
         return None
 
     # What takes requests

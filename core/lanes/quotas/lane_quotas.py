@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from ....tenancy import May
-from ....tenancy.quotas import EVERY, Holding, Quota, allowance, step_quotas
+from ....tenancy.quotas import EVERY, Holding, Quota, allowance, lack_of, step_quotas
 from ....tenancy.stops import Stop
 from ...machine.events import AttemptRecord
 
@@ -198,7 +198,7 @@ class LaneQuotas:
         now_ms = self._parts.clock.monotonic_ms()
         for holding in gate.holdings:
             if holding.free(now_ms) < 1:
-                return _lack_of(holding, now_ms)
+                return lack_of(holding, now_ms)
         return None
 
     def close(self) -> None:
@@ -345,12 +345,3 @@ def _slots_of(resident: Resident) -> Iterator[str]:
     """The capabilities of the instance's leases, those among them whose end is not acknowledged."""
     for path in (*resident.leases, *resident.freed):
         yield resident.plan.step(path).executor
-
-
-def _lack_of(holding: Holding, now_ms: int) -> Stop:
-    quota = holding.quota
-    units = holding.allowance.units
-    whose = "all tenants together are" if quota.tenant == EVERY else "the tenant is"
-    if quota.of_rate:
-        return Stop(quota.word, units, units, holding.wait_ms(now_ms), f"{whose} at the rate that is allowed")
-    return Stop(quota.word, holding.used, units, None, f"{whose} at the limit")

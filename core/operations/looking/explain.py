@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from ....claim.wire import Explanation
 from ....definitions.plan import Plan
+from ....tenancy.quotas import EVERY
+from ....tenancy.rules import Rules
 from ....tenancy.stops import Stop
 from ...engine import Engine
 from ...errors import LeaseholdError, NotFound, NotOwner, StoreError
@@ -201,7 +203,7 @@ class Explain:
         stop = lane.admission.why(instance)
         if stop is None or (group is not None and (len(group.holders) >= group.limit or group.ahead)):
             return group, None
-        return None, _quota_facts(stop)
+        return None, _quota_facts(stop, instance.tenant, self._engine.tenants.rules)
 
     async def _group(self, instance: Instance, lane: Lane) -> GroupFacts | None:
         standing = await lane.groups.standing(instance)
@@ -216,11 +218,15 @@ def _quotas(instance: Instance, plan: Plan | None, lane: Lane) -> dict[str, Quot
     if plan is None:
         return {}
     stops = {path: lane.quotas.why(instance.tenant, plan.step(path).executor) for path in ready}
-    return {path: _quota_facts(stop) for path, stop in stops.items() if stop is not None}
+    rules = lane.parts.tenants.rules
+    return {path: _quota_facts(stop, instance.tenant, rules) for path, stop in stops.items() if stop is not None}
 
 
-def _quota_facts(stop: Stop) -> QuotaFacts:
-    return QuotaFacts(stop.quota, stop.used, stop.allowed, stop.reason)
+def _quota_facts(stop: Stop, tenant: str, rules: Rules) -> QuotaFacts:
+    document, path = EVERY, stop.quota
+    if not stop.of_all:
+        document, path = (tenant, path) if tenant in rules.tenants else (EVERY, f"defaults.{path}")
+    return QuotaFacts(stop.quota, stop.used, stop.allowed, stop.reason, document, path)
 
 
 def _without_others(placings: Mapping[str, Placing]) -> dict[str, Placing]:

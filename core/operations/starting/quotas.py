@@ -141,7 +141,10 @@ class StartQuotas:
     def _exceeded(self, holding: Holding) -> QuotaExceeded:
         quota, units = holding.quota, holding.allowance.units
         whose = f"tenant {quota.tenant}" + (f" for workflow {quota.scope}" if quota.scope else "")
+        wait_ms = holding.wait_ms(self._engine.clock.monotonic_ms())
         if quota.of_rate:
+            # A lane without a share can't tell: no later than a whole new one is there, wherever that is.
+            wait_ms = round(1_000 / holding.allowance.per_s) if wait_ms is None else wait_ms
             rate = f"{holding.allowance.per_s:g} starts a second and {units} at once"
             found = f"{whose} is at its quota {quota.word}: {rate} are allowed; send it again a little later"
         else:
@@ -149,7 +152,6 @@ class StartQuotas:
                 f"{whose} is at its quota {quota.word}: {units} instances may wait to begin;"
                 " send it again when some have begun"
             )
-        wait_ms = holding.wait_ms(self._engine.clock.monotonic_ms())
         return QuotaExceeded(found, quota.word, _RETRY_AFTER_S if not wait_ms else wait_ms / 1_000)
 
 

@@ -213,6 +213,18 @@ def test_starts_beyond_the_rate_are_told_when_to_come_again() -> None:
     run_virtual(main())
 
 
+def test_lanes_that_have_no_part_of_a_slow_rate_tell_when_to_come_again_too() -> None:
+    async def main() -> None:
+        cluster = watched(lanes=2)
+        cluster.limit(start_rate={"per_s": 0.1, "burst": 1})
+        async with alone(cluster, workflow("one")) as s:
+            await asyncio.sleep(15)
+            _, refusals = await starts(s, "one", 10, every_s=0.3)
+            assert all((refused.retry_after_s or 0) > 3 for refused in refusals)
+
+    run_virtual(main())
+
+
 def test_what_a_start_took_is_put_back_when_nothing_comes_of_it() -> None:
     async def main() -> None:
         cluster = watched(lanes=1)
@@ -315,9 +327,10 @@ def test_explain_names_the_quota_that_an_instance_or_a_ready_step_waits_for() ->
                 ["quota"],
             ]
             assert told[1][0].step == "only"
-            assert "max_running_steps: 1 of 1" in told[1][0].text
+            assert told[1][0].text == "the tenant is at the limit of 1 (quota max_running_steps)"
+            assert "tenants set acme max_running_steps=NUMBER" in told[1][0].advice
             assert told[3][0].step is None
-            assert "max_running_instances: 2 of 2" in told[3][0].text
+            assert told[3][0].text == "the tenant is at the limit of 2 (quota max_running_instances)"
             await s.replica.cancel(ANYBODY, ids[1], None)
             await asyncio.sleep(1)
             first, second = [(await s.replica.explain(ANYBODY, id)).causes[0] for id in (ids[2], ids[3])]

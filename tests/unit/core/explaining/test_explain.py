@@ -67,6 +67,20 @@ def test_a_ready_step_that_a_quota_holds_back_names_it_and_not_its_place_in_the_
     assert answer.causes[0].text == "the tenant is paused (quota paused)"
 
 
+@pytest.mark.parametrize(
+    ("quota", "advice"),
+    [
+        (QuotaFacts("max_running_steps", 0, 0, "", "t", "max_running_steps"), "tenants set t max_running_steps=NUMBER"),
+        (QuotaFacts("claim_rate", 0, 0, "", "*", "defaults.claim_rate"), "set '*' defaults.claim_rate.per_s=NUMBER"),
+        (QuotaFacts("paused", 0, 0, "", "t", "paused"), "let the tenant go on: leasehold tenants set t paused=false"),
+        (QuotaFacts("budgets.day.cost", 7, 5, "", "t", "budgets.day.cost"), "until the period is over, or raise it"),
+        (QuotaFacts("x", 0, 0, "", "t", 'capabilities."a.b".x'), "tenants set t 'capabilities.\"a.b\".x=NUMBER'"),
+    ],
+)  # fmt: skip
+def test_what_a_quota_advises_is_a_command_that_changes_it_where_it_is_set(quota: QuotaFacts, advice: str) -> None:
+    assert advice in why(instance(), quota=quota).causes[0].advice
+
+
 def test_a_queued_instance_names_who_holds_the_slots() -> None:
     answer = why(instance(queued=True, group="g"), group=GroupFacts(2, ("x", "y"), 1))
     assert (words(answer), answer.causes[0].holders, answer.causes[0].ahead) == (["concurrency"], ["x", "y"], 1)
