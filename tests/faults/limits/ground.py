@@ -24,16 +24,10 @@ SETTINGS = {
 }
 REPLICAS = 3
 
-WORKFLOW = "two-steps"
-DEFINITION = f"""
-name: {WORKFLOW}
-version: 1
-defaults: {{retry: {{max: 100, initial: 50ms, max_delay: 200ms}}}}
-steps:
-  - {{name: work, executor: work}}
-  - {{name: fragile, executor: fragile}}
-"""
+WORKFLOW = "steps"
 CAPABILITIES = ("work", "fragile")
+# Each of a tenant's instances has a step of each of these; the tenant with many slots does not wait for the others.
+STEPS = {"ten": ("work",)}
 
 STEP_LIMITS = {"one": 1, "three": 3, "ten": 10}
 LOWERED = ("ten", 4)
@@ -59,6 +53,21 @@ QUOTA_IDS = (
     f"quota:claim_rate:{CLAIM_RATE[0]}:",
     f"quota:start_rate:{START_RATE[0]}:",
 )
+
+
+def steps_of(tenant: str) -> tuple[str, ...]:
+    """The run paths of each of the tenant's instances, in order; each is named like its capability."""
+    return STEPS.get(tenant, CAPABILITIES)
+
+
+def definition(tenant: str) -> str:
+    steps = "".join(f"  - {{name: {name}, executor: {name}}}\n" for name in steps_of(tenant))
+    return f"""
+name: {WORKFLOW}
+version: 1
+defaults: {{retry: {{max: 100, initial: 50ms, max_delay: 200ms}}}}
+steps:
+{steps}"""
 
 
 class Elasticsearch:
@@ -152,5 +161,5 @@ async def ground(url: str, prefix: str, folder: Path, random: Random) -> AsyncIt
         found = Ground(replicas, store, random)
         for tenant in TENANTS:
             async with found.client(tenant=tenant) as client:
-                await client.put_definition(WORKFLOW, DEFINITION)
+                await client.put_definition(WORKFLOW, definition(tenant))
         yield found

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from leasehold.claim import ClaimedStep
 from msgspec import Struct
 
+from .ground import steps_of
 from .in_force import InForce, Lease
 
 
@@ -76,7 +77,7 @@ class Ledger:
 
     def over(self, step: ClaimedStep) -> None:
         """An end was sent, and may count."""
-        if step.run_path == "fragile":
+        if step.run_path == steps_of(step.tenant)[-1]:
             self.done[step.tenant].add(step.workflow_id)
 
     def open(self, tenant: str) -> int:
