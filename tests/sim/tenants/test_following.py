@@ -168,6 +168,7 @@ def test_a_document_whose_id_names_no_tenant_is_in_nobodys_way() -> None:
     run_virtual(main())
 
 
+@pytest.mark.slow
 def test_ten_thousand_tenants_are_read_in_pages_and_only_what_changed_is_read_again() -> None:
     async def main() -> None:
         cluster = new_cluster()
