@@ -55,19 +55,19 @@ class DecisionPlan(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """`by_claims`: shares are measured again with replicas whose tenants share claims, whatever time these take."""
+    """`by_time`: shares are measured again with replicas whose tenants share executor time, as by default."""
 
     shares: SharesPlan
     neighbour: NeighbourPlan
     decision: DecisionPlan
-    by_claims: bool = False
+    by_time: bool = False
 
 
 FULL = Plan(
     SharesPlan(500_000, run_s=70.0, change_s=32.0, max_steps=40),
     NeighbourPlan(1_000_000, load_s=20.0, pairs=6, shared_pairs=3, warm_up_s=20.0),
     DecisionPlan(),
-    by_claims=True,
+    by_time=True,
 )
 QUICK = Plan(
     SharesPlan(100_000, run_s=22.0, change_s=3.0),

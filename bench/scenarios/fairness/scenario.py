@@ -25,7 +25,8 @@ NEIGHBOUR_RATIO = 1.2
 FOLLOWED_MS = 2_000.0
 DECISION_US = 10.0
 
-_ENVIRONMENT = {"shares": {}, "shares_by_claims": {"LEASEHOLD_TENANCY_FAIR_BY": "claims"}}
+# What is judged are claims, so claims are what is shared out.
+_ENVIRONMENT = {"shares": {"LEASEHOLD_TENANCY_FAIR_BY": "claims"}, "shares_by_time": {}}
 # What the standing backlog takes of a quick run beyond its measured time: filling, three replicas, the way out.
 _AROUND_S = 12.0
 
@@ -35,7 +36,7 @@ async def run(run: Run) -> Outcome:
     plan = run.options.choose(FULL, QUICK, SMOKE)
     beside = await neighbour.measured(run, plan.neighbour, plan.shares.run_s + _AROUND_S)
     shares = {}
-    for name in ("shares", "shares_by_claims") if plan.by_claims else ("shares",):
+    for name in ("shares", "shares_by_time") if plan.by_time else ("shares",):
         async with installation(run.cluster, name.replace("_", "-")) as cluster:
             shares[name] = await standing.measured(run, plan.shares, cluster, _ENVIRONMENT[name])
     deciding = _deciding(run, plan.decision)
