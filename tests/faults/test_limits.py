@@ -13,6 +13,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from .limits.ground import (
     CAPABILITIES,
@@ -21,6 +22,7 @@ from .limits.ground import (
     FRAGILE_LIMIT,
     LANE_LEASE_S,
     LOWERED,
+    QUOTA_IDS,
     RUNNING_INSTANCES,
     START_RATE,
     STEP_LIMITS,
@@ -83,7 +85,7 @@ async def all_end(ledger: Ledger, store: Elasticsearch) -> None:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + ENDS_WITHIN_S
     while left := await unfinished(ledger, store):
-        assert loop.time() < until_s, f"not ended: {left}"
+        assert loop.time() < until_s, f"not ended: {left}, {await standing(left, store)}"
         await asyncio.sleep(0.3)
 
 
@@ -91,6 +93,13 @@ async def unfinished(ledger: Ledger, store: Elasticsearch) -> dict[str, set[str]
     """Instances of which history knows no end, by tenant."""
     ended = {hit["_id"] for hit in await store.hits("instances", _source=False)}
     return {tenant: left for tenant, ids in ledger.started.items() if (left := ids - ended)}
+
+
+async def standing(left: dict[str, set[str]], store: Elasticsearch) -> list[dict[str, Any]]:
+    """All quotas, and what the lanes hold of these instances."""
+    ids = [id for some in left.values() for id in some]
+    found = await store.send("POST", "control/_mget", {"ids": QUOTA_IDS})
+    return [*found["docs"], *await store.hits("lane-*", query={"ids": {"values": ids}})]
 
 
 async def check_history(ledger: Ledger, store: Elasticsearch) -> None:
