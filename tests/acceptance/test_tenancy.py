@@ -179,9 +179,19 @@ async def test_the_command_line_says_what_is_wrong_and_who_was_faster(served: An
     assert "needs the role operator" in refused
     assert "no tenant named" in await leasehold("tenants", "show", "acme", "--roles", "", "--tenant", "beta", code=1)
     assert "weight: 3" in await leasehold("tenants", "show", "acme", "--roles", "", "--tenant", "acme")
+    assert "no tenant named" in await leasehold("tenants", "usage", "--roles", "", "--tenant", "beta", code=1)
     leasehold.environment["EDITOR"] = "sed -i s/3/0/"
     refused = await leasehold("tenants", "edit", "acme", code=1)
     assert "allowed: more than 0" in refused
     kept = Path(refused.rsplit("what you wrote is in ", 1)[1].strip())
     assert kept.read_text() == "weight: 0\n"
     kept.unlink()
+
+
+async def test_who_gets_a_document_of_its_own_is_said_to_lose_the_defaults(served: Answering) -> None:
+    leasehold = CommandLine(served.url)
+    assert "no longer hold" not in await leasehold("tenants", "set", "*", "defaults.max_running_steps=7")
+    await until_obeyed(served, "acme", max_running_steps=7)
+    told = await leasehold("tenants", "set", "acme", "paused=true")
+    assert "defaults (weight=1.0 priority_ceiling=0 paused=false max_running_steps=7) no longer hold for it" in told
+    assert "no longer hold" not in await leasehold("tenants", "set", "acme", "paused=")

@@ -47,6 +47,8 @@ _TENANTS = "/_workflows/_tenants"
 _YAML = "application/yaml"
 _PAGE = 1_000
 _MERGES = 5
+_USUAL = {"weight": 1.0, "priority_ceiling": 0, "paused": False}
+"""What is in force for a tenant without a document where the deployment has no `defaults`."""
 
 
 @app.command("list")
@@ -112,10 +114,12 @@ def set_fields(
     remote = Remote(server, tenant, roles=roles)
     if (file is None) == (not fields):
         raise CommandFailed("give fields to change, as in weight=3, or a document with --file")
+    before = _view(remote, name)
     if file is not None:
         _show(_put(remote, name, _read(file), revision), as_json)
     else:
         _show(_merge(remote, name, fields or [], revision), as_json)
+    _tell_of_defaults(before, as_json)
 
 
 @app.command()
@@ -150,6 +154,7 @@ def edit(
         return
     try:
         _show(_put(remote, name, wanted.encode(), view.revision or "none"), as_json)
+        _tell_of_defaults(view, as_json)
     except CommandFailed as error:
         with NamedTemporaryFile("w", suffix=".yaml", prefix=f"{_file_name(name)}-", delete=False) as kept:
             kept.write(wanted)
@@ -194,6 +199,14 @@ def _merge(remote: Remote, name: str, fields: list[str], revision: str | None) -
             if error.problem.status != 409 or revision is not None:
                 raise
     raise CommandFailed(f"the document of {name} is being changed by others all the time")
+
+
+def _tell_of_defaults(before: TenantView, as_json: bool) -> None:
+    """Who had no document had the deployment's `defaults`, and has nothing of them any more."""
+    if before.document is None and before.tenant != "*" and before.in_force not in (None, _USUAL):
+        lost = " ".join(fields_of(before.in_force or {}))
+        said = f"# {before.tenant} had no document until now: the deployment's defaults ({lost}) no longer hold for it"
+        typer.echo(said, err=as_json)
 
 
 def _show(view: TenantView, as_json: bool) -> None:

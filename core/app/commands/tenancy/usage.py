@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from .....claim.wire.usage import UsageRow, UsageView
 from ... import usage_csv
-from ..remote import DEFAULT_SERVER, JsonOption, Remote, ServerOption, TenantOption, printed, segment
+from ..remote import DEFAULT_SERVER, JsonOption, Remote, RolesOption, ServerOption, TenantOption, printed, segment
 
 _HEADS = {
     "starts": "starts",
@@ -37,6 +37,7 @@ def usage(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     server: ServerOption = DEFAULT_SERVER,
     tenant: TenantOption = None,
+    roles: RolesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a tenant has used, by UTC days."""
@@ -44,7 +45,7 @@ def usage(
     if until is not None:
         query["until"] = until
     path = f"/_workflows/_tenants/{segment(tenant_id)}/_usage"
-    view = Remote(server, tenant).ask("GET", path, UsageView, query=query)
+    view = Remote(server, tenant, roles=roles).ask("GET", path, UsageView, query=query)
     if as_csv:
         typer.echo(usage_csv.as_csv(view), nl=False)
         return
