@@ -100,7 +100,7 @@ class StartQuotas:
         """Units for each start, as far as there are any, in their order; for the rest what they are told."""
         outcomes: list[Units | LeaseholdError] = [NO_UNITS] * len(limits)
         left = [slot for slot, one in enumerate(limits) if one.starting]
-        sought = False
+        sought: set[Holding] = set()
         while left:
             lacking: dict[int, Holding] = {}
             for slot in left:
@@ -110,12 +110,14 @@ class StartQuotas:
                 else:
                     lacking[slot] = found
                     outcomes[slot] = self._exceeded(found)
-            if sought and len(lacking) == len(left):
-                break
-            seek = [holding for holding in dict.fromkeys(lacking.values()) if not _has_all(holding)]
+            if len(lacking) < len(left):
+                # Each seeking may bring a part of the units only.
+                sought.clear()
+            seek = [one for one in dict.fromkeys(lacking.values()) if one not in sought and not _has_all(one)]
             if not seek:
                 break
-            left, sought = list(lacking), True
+            left = list(lacking)
+            sought.update(seek)
             try:
                 for holding in seek:
                     await self._engine.shares.obtain(lane, holding)

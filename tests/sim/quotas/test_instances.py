@@ -194,6 +194,19 @@ def test_a_bulk_takes_what_there_is_and_a_repeat_under_a_key_takes_nothing() -> 
     run_virtual(main())
 
 
+def test_the_first_bulk_of_a_tenant_with_several_limits_takes_what_all_of_them_let_through() -> None:
+    async def main() -> None:
+        cluster = watched(lanes=1)
+        workflows = {"one": {"max_waiting_instances": 4}}
+        cluster.limit(max_waiting_instances=6, start_rate={"per_s": 5, "burst": 8}, workflows=workflows)
+        async with alone(cluster) as s:
+            items = [StartItem(workflow="one") for _ in range(10)]
+            results = await s.replica.start_many(ANYBODY, items, traceparent=None)
+            assert [result.code for result in results] == [201] * 4 + [429] * 6
+
+    run_virtual(main())
+
+
 def test_starts_beyond_the_rate_are_told_when_to_come_again() -> None:
     async def main() -> None:
         cluster = watched(lanes=1)
