@@ -269,7 +269,10 @@ class Account:
                 supplied.append(member)
             else:
                 member.wants = document is not None and _waits(member, document)
-            if self.quota.of_rate or not member.wants:
+                if _fills(holding):
+                    supplied.append(member)
+            if not member.wants or (self.quota.of_rate and document is not None and lane in document.wants):
+                # Who was refused while the document was being written has no wish in it yet.
                 holding.wanted = False
         return supplied
 
@@ -321,6 +324,11 @@ def _waits(member: Member, document: QuotaDocument) -> bool:
     if member.lane.name in document.wants:
         return True
     return bool(document.limit) and (holding.wanted or (bool(holding.share) and not holding.open))
+
+
+def _fills(holding: Holding) -> bool:
+    """Whether its units, though used up, come again by themselves."""
+    return holding.quota.of_rate and holding.share > 0 and holding.open
 
 
 def _own_units(document: QuotaDocument, member: Member) -> int:

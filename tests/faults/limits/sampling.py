@@ -9,14 +9,15 @@ that was not.
 
 **Which leases count.** One that an earlier owner wrote behind a later one's fence was never answered, and counts for
 nothing. Of an epoch below its lane's fence count those that the document names as answered or a client knows of, and
-those that were seen before the fence was raised.
+those that were seen before the fence was raised. A new owner counts the others too until their end is acknowledged, and
+the quota's document gives its lane units for them, above the limit if need be: so a sum of shares may grow above it by
+what a lane has that was taken over just now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -26,6 +27,7 @@ from .in_force import InForce, Lease
 from .ledger import Ledger
 
 _EVERY_S = 0.1
+_JUST_NOW_S = 10.0
 _FINAL = ("succeeded", "failed", "cancelled", "terminated")
 _FIELDS = (
     "kind", "epoch", "answered_tokens", "tenant", "status", "queued", "parent_id",
@@ -38,7 +40,6 @@ Named = tuple[str, str, int]
 class Snapshot(Struct):
     leases: dict[Named, Lease]
     certain: set[Named]
-    running: Counter[str]
     running_ids: set[tuple[str, str]]
 
 
@@ -50,7 +51,9 @@ class Sampler:
         self._in_force = in_force
         self._ledger = ledger
         self._ahead_s = asyncio.get_running_loop().time() - time.time()
-        self._given: dict[str, int] = {}
+        self._shares: dict[str, dict[str, int]] = {}
+        self._fences: dict[str, int] = {}
+        self._taken_s: dict[str, float] = {}
         self.taken = 0
         self.most_running = 0
         self.broken: list[str] = []
@@ -68,12 +71,20 @@ class Sampler:
     async def _snapshot(self) -> Snapshot:
         hits = await self._store.hits("lane-*", _source=_FIELDS)
         fences = {hit["_index"]: hit["_source"]["epoch"] for hit in hits if hit["_source"]["kind"] == "fence"}
-        found = Snapshot({}, set(), Counter(), set())
+        self._note_owners(fences)
+        found = Snapshot({}, set(), set())
         for hit in hits:
             if hit["_source"]["kind"] == "instance":
                 self._note(found, hit["_id"], hit["_source"], fences[hit["_index"]])
         self.taken += 1
         return found
+
+    def _note_owners(self, fences: dict[str, int]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for index, epoch in fences.items():
+            if self._fences.get(index) != epoch:
+                self._taken_s[index.rpartition("-")[2]] = now_s
+        self._fences = fences
 
     def _note(self, found: Snapshot, id: str, document: dict[str, Any], fence: int) -> None:
         tenant = document["tenant"]
@@ -102,10 +113,17 @@ class Sampler:
         over = 0
         for document in (one for one in found["docs"] if one["found"]):
             id, quota = document["_id"], document["_source"]
-            given = sum(units for _, units in quota["shares"].values())
-            if given > quota["limit"]:
+            shares = {lane: units for lane, (_, units) in quota["shares"].items()}
+            if sum(shares.values()) > quota["limit"]:
                 over += 1
-                if given > self._given.get(id, 0):
-                    self.broken.append(f"{id} gives {given}, had given {self._given.get(id)}: {quota}")
-            self._given[id] = given
+                self._check_growth(id, shares, quota)
+            self._shares[id] = shares
         return over
+
+    def _check_growth(self, id: str, shares: dict[str, int], quota: dict[str, Any]) -> None:
+        before, now_s = self._shares.get(id, {}), asyncio.get_running_loop().time()
+        if sum(shares.values()) <= sum(before.values()):
+            return
+        grown = [lane for lane, units in shares.items() if units > before.get(lane, 0)]
+        if any(now_s - self._taken_s.get(lane, 0.0) > _JUST_NOW_S for lane in grown):
+            self.broken.append(f"{id} gives more than its limit, after {before}: {quota}")

@@ -8,7 +8,7 @@ import pytest
 from leasehold.claim.wire import ClaimedStep
 from leasehold.core.ids import lane_of
 
-from tests.kit.schedulers import Scheduler
+from tests.kit.schedulers import NAMES, Scheduler
 from tests.kit.virtual_time import run_virtual
 
 from .ground import quota_documents, several, shares, watched
@@ -132,5 +132,27 @@ def test_units_of_an_idle_owner_come_within_a_second_or_so() -> None:
             await second.start("one")
             async with asyncio.timeout(1):
                 await second.claim_one()
+
+    run_virtual(main())
+
+
+def test_a_lane_that_is_refused_while_its_part_of_a_rate_is_being_given_away_gets_it_back() -> None:
+    async def main() -> None:
+        cluster = watched()
+        cluster.limit(claim_rate={"per_s": 2, "burst": 1})
+        async with several(cluster) as (first, second):
+            await first.start("one")
+            await first.complete(await first.claim_one())
+            await asyncio.sleep(2)
+            await second.start("one")
+            giving = first.faults.hold("before", on="bulk", index=NAMES.control)
+            others = asyncio.create_task(second.claim_one())
+            await giving.reached()
+            await first.start("one")
+            own = asyncio.create_task(first.claim_one())
+            await asyncio.sleep(0.01)
+            giving.release()
+            async with asyncio.timeout(10):
+                await asyncio.gather(own, others)
 
     run_virtual(main())
