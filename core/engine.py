@@ -406,6 +406,7 @@ class Engine:
 
     def _rules_changed(self) -> None:
         """What is in force for tenants is another thing than before."""
+        self.served_elsewhere.weights_change()
         self.queue.reweigh()
         for lane in self.lanes.values():
             lane.quotas.rules_changed()

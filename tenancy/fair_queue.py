@@ -109,6 +109,11 @@ class FairQueue(Generic[Entry]):
         for tenant, flow in self._flows.items():
             flow.weight = self._weight_of(tenant)
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether `reweigh` would change anything. O(tenants)."""
+        return any(flow.weight != self._weight_of(tenant) for tenant, flow in self._flows.items())
+
     def push(self, tenant: str, rank: int, entry: Entry, lane: object = None) -> None:
         """Add an entry; within a tenant the lowest rank is served first, and the first pushed among equals."""
         flow = self._flows.get(tenant) or self._new_flow(tenant)

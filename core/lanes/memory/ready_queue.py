@@ -182,6 +182,11 @@ class ReadyQueue:
 
     # Fairness
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether `reweigh` would change anything. O(tenants)."""
+        return any(line.steps.reweighs for line in self._lines.values())
+
     def reweigh(self) -> None:
         """Weights of tenants have changed."""
         for line in self._lines.values():

@@ -49,6 +49,15 @@ class ServedElsewhere:
             for tenant, cost in costs.items():
                 known[tenant] = known.get(tenant, 0.0) + cost
 
+    def weights_change(self) -> None:
+        """What is still to be charged was served under the weights that the queue still has, so it is charged now.
+
+        Under the new ones it would be worth more or less than at the replicas that served it, and whoever got a larger
+        weight would be alone for seconds.
+        """
+        if self._queue.reweighs:
+            self._charge(1.0)
+
     async def pass_once(self) -> int:
         """Charge a part of what was heard, and tell the others what was charged here; returns how many heard it.
 

@@ -26,11 +26,11 @@ class Heard:
         return PeerAnswer()
 
 
-def replicas(count: int) -> list[tuple[ReadyQueue, ServedElsewhere]]:
+def replicas(count: int, weights: dict[str, float] = WEIGHTS) -> list[tuple[ReadyQueue, ServedElsewhere]]:
     """Queues in which every tenant waits, and their exchanges."""
     peers, found = Heard(), []
     for number in range(count):
-        queue = ReadyQueue(weight_of=lambda tenant: WEIGHTS[tenant])
+        queue = ReadyQueue(weight_of=lambda tenant: weights[tenant])
         others = [str(other) for other in range(count) if other != number]
         exchange = ServedElsewhere(
             queue=queue,
@@ -107,5 +107,27 @@ def test_what_was_heard_is_charged_in_full_in_the_end_and_forgotten() -> None:
         assert not exchange._heard
         taken = Counter(step.tenant for step in queue.take(("work",), None, 240))
         assert taken["tenant-10"] - taken["tenant-0"] == pytest.approx(40, abs=2)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_larger_weight_leaves_nobody_without_a_share_until_old_charges_are_settled(count: int) -> None:
+    async def main() -> None:
+        weights = {"raised": 1.0, "other": 3.0}
+        found = replicas(count, weights)
+        for queue, _ in found:
+            fill(queue, dict.fromkeys(weights, 1.0), 4_000)
+        for second in range(20):
+            if second == 15:
+                weights["raised"] = 9.0
+                for queue, exchange in found:
+                    exchange.weights_change()
+                    queue.reweigh()
+            served = Counter(step.tenant for queue, _ in found for step in queue.take(("work",), None, 120))
+            expected = 1 / 4 if second >= 15 else 3 / 4
+            if second >= 5:
+                assert served["other"] / served.total() == pytest.approx(expected, abs=0.05), second
+            await asyncio.gather(*(exchange.pass_once() for _, exchange in found))
 
     asyncio.run(main())
