@@ -62,8 +62,11 @@ class Member:
 
     @property
     def acts(self) -> bool:
-        """Whether the replica may speak for the lane: all of it is in memory, and nobody is about to take it over."""
-        return self.lane.open and not self.lane.leaving and not self.lane.closed
+        """Whether the replica may speak for the lane: all of it is in memory, and nobody has taken it over or is to.
+
+        Where a later owner has given back all units, the document does not say that there is one.
+        """
+        return self.lane.trusted and not self.lane.leaving and not self.lane.closed
 
     def pass_time(self, now_ms: int) -> None:
         """Forget what was used longer ago."""

@@ -165,7 +165,10 @@ class Story:
             await stack.aclose()
 
 
-@pytest.mark.parametrize("seed", [0, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 5, 6, 8, 9))])
+# In the story of 2067 an owner wakes after a later one has given back all units of its lane.
+@pytest.mark.parametrize(
+    "seed", [0, 7, 2067, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 5, 6, 8, 9))]
+)
 def test_the_limit_holds_at_every_write_whatever_goes_wrong_and_all_that_was_answered_ends(seed: int) -> None:
     async def main() -> None:
         story = Story(seed)
