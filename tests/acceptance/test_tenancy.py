@@ -195,3 +195,6 @@ async def test_who_gets_a_document_of_its_own_is_said_to_lose_the_defaults(serve
     told = await leasehold("tenants", "set", "acme", "paused=true")
     assert "defaults (weight=1.0 priority_ceiling=0 paused=false max_running_steps=7) no longer hold for it" in told
     assert "no longer hold" not in await leasehold("tenants", "set", "acme", "paused=")
+    await leasehold("tenants", "set", "*", "unknown_tenants=refuse", "defaults=")
+    await until_obeyed(served, "beta", refused=True, weight=1.0)
+    assert "no longer hold" not in await leasehold("tenants", "set", "beta", "weight=1")

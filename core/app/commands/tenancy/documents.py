@@ -203,8 +203,9 @@ def _merge(remote: Remote, name: str, fields: list[str], revision: str | None) -
 
 def _tell_of_defaults(before: TenantView, as_json: bool) -> None:
     """Who had no document had the deployment's `defaults`, and has nothing of them any more."""
-    if before.document is None and before.tenant != "*" and before.in_force not in (None, _USUAL):
-        lost = " ".join(fields_of(before.in_force or {}))
+    defaults = {name: value for name, value in (before.in_force or _USUAL).items() if name != "refused"}
+    if before.document is None and before.tenant != "*" and defaults != _USUAL:
+        lost = " ".join(fields_of(defaults))
         said = f"# {before.tenant} had no document until now: the deployment's defaults ({lost}) no longer hold for it"
         typer.echo(said, err=as_json)
 
