@@ -1,9 +1,9 @@
 """Start-time fair queueing over tenants, each tenant's own entries in rank order. Pure: no clock, no I/O.
 
 Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing" (1996): a flow's start tag is the larger of the system's
-virtual time and its last finish tag; the system's virtual time is the start tag of the entry in service. What a tenant
-was served by other queues of the same kind is charged here too, as in Y. Wang, A. Merchant, "Proportional-Share
-Scheduling for Distributed Storage Systems" (FAST 2007), so that shares hold over all of them together.
+virtual time and its last finish tag; the system's virtual time is the start tag of the entry in service. What other
+queues of the same kind served can be made up for here, after Y. Wang, A. Merchant, "Proportional-Share Scheduling for
+Distributed Storage Systems" (FAST 2007), so that shares hold over all of them together.
 
 Entries stand in *lanes*. A tenant's entries of one lane can be blocked, and a lane can be closed as a whole, without
 touching what waits there; neither is looked at again before it is opened.
@@ -73,8 +73,8 @@ class FairQueue(Generic[Entry]):
     """Entries of many tenants. `is_live` tells whether an entry still waits; the dead are dropped when met.
 
     `cost_of` says what serving an entry costs, `weight_of` a tenant's weight (above 0). `debt_max`: how far charges may
-    put a tenant behind the others, in virtual time (cost at weight 1). `served` is what was charged for entries taken
-    here since somebody took it.
+    put a tenant behind the others or before them, in virtual time (cost at weight 1). `served` is what was charged for
+    entries taken here since somebody took it.
 
     `push` and `pop` cost O(log tenants + log entries of the tenant), amortised, and a step for each lane of the tenant.
     """
@@ -181,9 +181,13 @@ class FairQueue(Generic[Entry]):
             self.served[tenant] = self.served.get(tenant, 0.0) + cost
             self._charge(flow, cost)
 
-    def charge_elsewhere(self, served: Mapping[str, float]) -> None:
-        """What tenants were served by other queues: it counts for those that wait for something here."""
-        for tenant, cost in served.items():
+    def waiting(self) -> dict[str, float]:
+        """The weights of the tenants for which something can be taken. O(tenants)."""
+        return {tenant: flow.weight for tenant, flow in self._flows.items() if flow.waits}
+
+    def adjust(self, costs: Mapping[str, float]) -> None:
+        """Put tenants that wait here behind by so much, or before (negative), for what happened elsewhere."""
+        for tenant, cost in costs.items():
             flow = self._flows.get(tenant)
             if flow is not None and flow.waits:
                 self._charge(flow, cost)
@@ -199,7 +203,8 @@ class FairQueue(Generic[Entry]):
 
     def _owe(self, flow: _Flow[Entry], cost: float) -> None:
         latest = max(flow.virtual_time, self._virtual_time + self._debt_max)
-        flow.virtual_time = min(latest, flow.virtual_time + cost / flow.weight)
+        earliest = min(flow.virtual_time, self._virtual_time - self._debt_max)
+        flow.virtual_time = max(earliest, min(latest, flow.virtual_time + cost / flow.weight))
         self._latest = max(self._latest, flow.virtual_time)
 
     def _furthest_behind(self) -> _Flow[Entry] | None:

@@ -206,12 +206,16 @@ class ReadyQueue:
                 served[capability], line.steps.served = line.steps.served, {}
         return served
 
-    def charge_elsewhere(self, served: Mapping[str, Mapping[str, float]]) -> None:
-        """What tenants were charged at another replica, by capability."""
-        for capability, costs in served.items():
-            line = self._lines.get(capability)
-            if line is not None:
-                line.steps.charge_elsewhere(costs)
+    def waiting(self, capability: str) -> dict[str, float]:
+        """The weights of the tenants whose steps of the capability can be claimed here."""
+        line = self._lines.get(capability)
+        return {} if line is None else line.steps.waiting()
+
+    def adjust(self, capability: str, costs: Mapping[str, float]) -> None:
+        """Put tenants behind others, or before them, for what other replicas did."""
+        line = self._lines.get(capability)
+        if line is not None:
+            line.steps.adjust(costs)
 
     def size(self, capability: str) -> int:
         """How many steps of the capability wait."""

@@ -1,9 +1,12 @@
 """Replicas tell each other whom they have served, so that tenants' shares hold over all of them together.
 
-Each has a queue of its own, and a tenant may wait at some of them alone. What it got elsewhere is charged here as if it
-had got it here (`tenancy.fair_queue`), little by little: all replicas hear of the same imbalance and each corrects it,
-so charging at once would correct it as many times as there are others, and the next second the other way round. What is
-not heard of is not charged: a lost message makes a second less fair.
+Each has a queue of its own, and a tenant may wait at some of them alone. Whoever got more elsewhere than the tenants
+that wait here got on average, by weight, is put behind by that here, and who got less before (`tenancy.fair_queue`). What
+all got alike changes nothing, so a tenant that has just come meets no debts of others.
+
+It is done little by little: all replicas hear of the same imbalance and each makes up for it, so at once it would be
+made up for as many times as there are others, and the next second the other way round. What is not heard of is not made
+up for: a lost message makes a second less fair.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ...peers import Peers, ServedAt
 from ...principal import Principal
 from ..memory.ready_queue import ReadyQueue
 
-# What is left of a charge and not worth another pass, in milliseconds or claims.
+# What is left to be made up for and not worth another pass, in milliseconds or claims.
 _NOTHING = 0.01
 
 
@@ -40,31 +43,35 @@ class ServedElsewhere:
         self._principal = Principal(replica_id, tenant="")
         self._every_ms = every_ms
         self._metrics = metrics
-        self._heard: dict[str, dict[str, float]] = {}
+        # What tenants that wait here are to be put behind by, or before (negative), by capability.
+        self._owed: dict[str, dict[str, float]] = {}
 
     def heard(self, served: Mapping[str, Mapping[str, float]]) -> None:
         """What another replica has charged tenants since it told last, by capability."""
         for capability, costs in served.items():
-            known = self._heard.setdefault(capability, {})
-            for tenant, cost in costs.items():
-                known[tenant] = known.get(tenant, 0.0) + cost
+            weights = self._queue.waiting(capability)
+            if not weights:
+                continue
+            owed = self._owed.setdefault(capability, {})
+            average = sum(costs.get(tenant, 0.0) for tenant in weights) / sum(weights.values())
+            for tenant, weight in weights.items():
+                owed[tenant] = owed.get(tenant, 0.0) + costs.get(tenant, 0.0) - average * weight
 
     def weights_change(self) -> None:
-        """What is still to be charged was served under the weights that the queue still has, so it is charged now.
+        """What is still to be made up for was so much by the weights that the queue still has: it is forgotten.
 
-        Under the new ones it would be worth more or less than at the replicas that served it, and whoever got a larger
-        weight would be alone for seconds.
+        By the new ones it would be more or less, and somebody would be alone or left out for seconds.
         """
         if self._queue.reweighs:
-            self._charge(1.0)
+            self._owed.clear()
 
     async def pass_once(self) -> int:
-        """Charge a part of what was heard, and tell the others what was charged here; returns how many heard it.
+        """Make up for a part of what was heard, and tell the others what was charged here; returns how many heard it.
 
         Silent when idle.
         """
         addresses = self._addresses()
-        self._charge(1 / (2 * (len(addresses) + 1)))
+        self._make_up(1 / (2 * (len(addresses) + 1)))
         served = self._queue.take_served()
         if not served:
             return 0
@@ -72,15 +79,16 @@ class ServedElsewhere:
         told = await asyncio.gather(*(self._tell(address, request) for address in addresses))
         return sum(told)
 
-    def _charge(self, part: float) -> None:
-        """A part of what is still to be charged. With half of each replica's own part nothing swings, however many."""
-        for capability, costs in list(self._heard.items()):
-            self._queue.charge_elsewhere({capability: {tenant: part * cost for tenant, cost in costs.items()}})
-            left = {tenant: (1 - part) * cost for tenant, cost in costs.items() if abs(cost) > _NOTHING}
+    def _make_up(self, part: float) -> None:
+        """For a part of what is left. With half of each replica's own part nothing swings, however many there are."""
+        for capability, costs in list(self._owed.items()):
+            self._queue.adjust(capability, {tenant: part * cost for tenant, cost in costs.items()})
+            waits = self._queue.waiting(capability)
+            left = {name: (1 - part) * cost for name, cost in costs.items() if abs(cost) > _NOTHING and name in waits}
             if left:
-                self._heard[capability] = left
+                self._owed[capability] = left
             else:
-                del self._heard[capability]
+                del self._owed[capability]
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""

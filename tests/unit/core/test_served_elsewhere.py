@@ -97,14 +97,34 @@ def test_who_waits_at_one_of_three_gets_as_much_as_those_who_wait_everywhere() -
     asyncio.run(main())
 
 
-def test_what_was_heard_is_charged_in_full_in_the_end_and_forgotten() -> None:
+def test_a_tenant_that_comes_to_all_replicas_at_once_gets_its_share_from_the_beginning() -> None:
+    async def main() -> None:
+        found = replicas(3)
+        served: Counter[str] = Counter()
+        for queue, _ in found:
+            fill(queue, {"tenant-0": 1.0, "tenant-10": 1.0}, 3_000)
+        for second in range(20):
+            if second == 10:
+                for queue, _ in found:
+                    fill(queue, {"tenant-20": 1.0}, 3_000)
+            for queue, exchange in found:
+                steps = queue.take(("work",), None, 60)
+                if second >= 10:
+                    served.update(step.tenant for step in steps)
+                await exchange.pass_once()
+        assert served["tenant-20"] / served.total() == pytest.approx(1 / 3, rel=0.03)
+
+    asyncio.run(main())
+
+
+def test_what_was_heard_is_made_up_for_in_full_in_the_end_and_forgotten() -> None:
     async def main() -> None:
         (queue, exchange), _ = replicas(2)
         fill(queue, {"tenant-0": 1.0, "tenant-10": 1.0}, 1_000)
         exchange.heard({"work": {"tenant-0": 40.0}, "unknown": {"tenant-0": 1.0}})
         for _ in range(60):
             await exchange.pass_once()
-        assert not exchange._heard
+        assert not exchange._owed
         taken = Counter(step.tenant for step in queue.take(("work",), None, 240))
         assert taken["tenant-10"] - taken["tenant-0"] == pytest.approx(40, abs=2)
 

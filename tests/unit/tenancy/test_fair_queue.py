@@ -199,19 +199,19 @@ def test_two_queues_that_tell_each_other_are_fair_together() -> None:
             served.update(tenant for tenant, _ in popped(queue, 20))
         told, here.served = here.served, {}
         back, there.served = there.served, {}
-        there.charge_elsewhere(told)
-        here.charge_elsewhere(back)
+        there.adjust(told)
+        here.adjust(back)
     # Of 4,000 claims each of three gets a third, though two of them wait at one queue alone.
     assert {tenant: count / 4_000 for tenant, count in served.items()} == pytest.approx(
         {"everywhere": 1 / 3, "here": 1 / 3, "there": 1 / 3}, rel=0.05
     )
 
 
-def test_who_waits_for_nothing_here_is_not_charged_for_what_it_got_elsewhere() -> None:
+def test_who_waits_for_nothing_here_is_not_put_behind_for_what_it_got_elsewhere() -> None:
     queue = queue_of("busy", each=1_000)
     queue.push("visitor", 0, ("visitor", 0))
     popped(queue, 4)
-    queue.charge_elsewhere({"visitor": 10_000.0})
+    queue.adjust({"visitor": 10_000.0})
     for n in range(100):
         queue.push("visitor", n, ("visitor", n))
     assert Counter(tenant for tenant, _ in popped(queue, 100))["visitor"] == pytest.approx(50, abs=2)
@@ -317,7 +317,7 @@ def test_whatever_happens_what_may_be_taken_is_taken_once_and_in_its_tenants_ord
         elif what == "charge":
             queue.charge(str(args[0]), float(str(args[1])))
         else:
-            queue.charge_elsewhere({str(args[0]): float(str(args[1]))})
+            queue.adjust({str(args[0]): float(str(args[1]))})
     for lane in "LR":
         queue.open(lane)
         for tenant in "abc":
