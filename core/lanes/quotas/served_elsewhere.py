@@ -1,8 +1,8 @@
 """Replicas tell each other whom they have served, so that tenants' shares hold over all of them together.
 
 Each has a queue of its own, and a tenant may wait at some of them alone. Whoever got more elsewhere than the tenants
-that wait here got on average, by weight, is put behind by that here, and who got less before (`tenancy.fair_queue`). What
-all got alike changes nothing, so a tenant that has just come meets no debts of others.
+that wait here got on average, by weight, is put behind by that here, and who got less before (`tenancy.fair_queue`).
+What all got alike changes nothing, so a tenant that has just come meets no debts of others.
 
 It is done little by little: all replicas hear of the same imbalance and each makes up for it, so at once it would be
 made up for as many times as there are others, and the next second the other way round. What is not heard of is not made
