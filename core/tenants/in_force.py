@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...tenancy.documents import DEPLOYMENT, DeploymentRules, DocumentError
 from ...tenancy.rules import Rules, TenantRules
@@ -78,6 +79,8 @@ class InForce:
         found = list(found)
         self._ids = {document.id for document in found}
         self.began_ms = None
+        # The index may be another one, whose numbers begin anew.
+        self.documents = {tenant: replace(known, seq_no=-1) for tenant, known in self.documents.items()}
         gone = [tenant for tenant in self.documents if tenant not in self._ids]
         changed = False
         for tenant in gone:
@@ -105,6 +108,9 @@ class InForce:
         assert document.version is not None
         tenant, seq_no, content = document.id, document.version.seq_no, content_of(document.source)
         before = self.documents.get(tenant)
+        if before is not None and before.seq_no > seq_no:
+            # What a search brings may be older than what was read by id since it began.
+            return False
         if before is not None and before.content == content:
             self.documents[tenant] = Known(seq_no, content, before.fault)
             return False

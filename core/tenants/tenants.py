@@ -25,14 +25,16 @@ log = structlog.get_logger(__name__)
 
 _PAUSE_MS = 100
 _PAUSE_MAX_MS = 2_000
+# Up to so many documents are read by id when something has changed.
+_READ_BY_ID_MAX = 1_000
 
 
 class Tenants:
     """One replica's. `rules` follow the change feed; `on_changed` are called after each change of them.
 
-    `rules.seq_no` is when the index was first seen, in milliseconds, plus the checkpoint that was read up to: so it
-    grows when the index is made anew too. `open` before `run`. While Elasticsearch does not answer, or the index is
-    gone, what was in force stays.
+    `rules.seq_no` is twice the sum of when the index was first seen, in milliseconds, and the checkpoint that was read
+    up to, or one less: so it grows with each change, also when the index is made anew. `open` before `run`. While
+    Elasticsearch does not answer, or the index is gone, what was in force stays.
     """
 
     def __init__(self, *, store: Store, names: IndexNames, clock: Clock, metrics: Metrics) -> None:
@@ -53,6 +55,7 @@ class Tenants:
         self._concerned: set[str] = set()
         self._anew = True
         self._changed = asyncio.Event()
+        self._look_wanted = asyncio.Event()
         self._unaudited: set[str] = set()
         self._audit_wanted = asyncio.Event()
         self._told: dict[str, int] = {}
@@ -71,6 +74,7 @@ class Tenants:
         else:
             self._wanted_to = max(self._wanted_to, change.checkpoint)
         self._changed.set()
+        self._look_wanted.set()
 
     def look_now(self) -> None:
         """This replica has changed a document: it obeys without waiting for the change feed."""
@@ -92,6 +96,7 @@ class Tenants:
         """Read what has changed, and see to its audit, until cancelled."""
         await asyncio.gather(
             self._repeat("tenants", self._changed, self.pass_once),
+            self._repeat("tenants_look", self._look_wanted, self.look_once),
             self._repeat("tenants_audit", self._audit_wanted, self.audit_once),
         )
 
@@ -105,6 +110,26 @@ class Tenants:
             self._anew |= anew
             raise
 
+    async def look_once(self) -> None:
+        """Obey what has changed of known documents, where few are known, while a pass may be at it. Raises: StoreError.
+
+        A pass has to refresh, which under load waits for the refreshes of other indices, a second and more.
+        """
+        self._look_wanted.clear()
+        known, to = list(self._in_force.documents), self._wanted_to
+        if self._anew or not known or len(known) > _READ_BY_ID_MAX:
+            return
+        found = await self._store.mget(self._index, known)
+        if self._anew:
+            return
+        # What a pass has found to be deleted meanwhile stays so.
+        still = self._in_force.documents
+        self._note(self._in_force.take(one for one in found if one is not None and one.id in still))
+        if self._differs:
+            self._tell_of_invalid()
+            self._put_in_force(self._number(to) - 1)
+            self._differs = False
+
     async def _pass(self, anew: bool, to: int) -> None:
         await self._store.refresh(self._index)
         found = await self._found(-1 if anew else self._read_to)
@@ -115,9 +140,13 @@ class Tenants:
             self._note(self._in_force.take_all(found.documents))
         await self._begin()
         self._read_to = to
-        self._put_in_force((self._in_force.began_ms or 0) + to)
+        self._put_in_force(self._number(to))
         self._differs = _highest(found.documents) > to
         self._look_after()
+
+    def _number(self, to: int) -> int:
+        """The number of the rules that all documents up to there make. There is one below it that no others have."""
+        return 2 * ((self._in_force.began_ms or 0) + to)
 
     async def _found(self, above_seq_no: int) -> Found:
         return await tenant_documents(self._store, self._index, above_seq_no=above_seq_no)
@@ -153,6 +182,8 @@ class Tenants:
             raise
 
     def _put_in_force(self, seq_no: int) -> None:
+        # A pass may end after a look that began later.
+        seq_no = max(seq_no, self.rules.seq_no)
         if seq_no != self.rules.seq_no or self._differs:
             self.rules = self._in_force.rules(seq_no)
         if self._differs:

@@ -117,6 +117,32 @@ def test_rules_have_a_higher_number_after_every_change() -> None:
     run_virtual(main())
 
 
+class SlowToRefresh(ModelStore):
+    """A cluster under load: a refresh waits for those of other indices."""
+
+    async def refresh(self, index: str) -> None:
+        await asyncio.sleep(5)
+        await super().refresh(index)
+
+
+def test_a_changed_document_is_obeyed_in_time_though_refreshes_take_seconds() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        anybody = client(cluster)
+        await edit(anybody, "acme", {"weight": 2})
+        async with scheduler(cluster, store=SlowToRefresh(cluster, latency_s=lambda: 0.001)) as s:
+            number = rules(s).seq_no
+            await edit(anybody, "acme", {"weight": 3, "paused": True})
+            await obeyed([s], lambda found: found.of("acme").weight == 3.0 and found.of("acme").paused)
+            assert rules(s).seq_no > number
+            # One that is new has to be searched for.
+            await edit(anybody, "other", {"weight": 4})
+            await asyncio.sleep(20)
+            assert rules(s).of("other").weight == 4.0
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("bad", [{"weight": 0}, {"wieght": 2}, {"max_running_steps": "10"}, {"paused": None}])
 def test_a_document_that_is_not_valid_changes_nothing_and_is_counted(bad: dict[str, Any]) -> None:
     async def main() -> None:
