@@ -21,7 +21,7 @@ setup:  ## make .venv with every library of requirements.lock (PYTHON=/path/to/p
 		echo "setup: Leasehold needs Python 3.11 or newer and found $$found; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
 	done; exit 1
 
-check: setup  ## format, lint, types, contracts between packages, quick tests (two minutes)
+check: setup  ## format, lint, types, contracts between packages, quick tests (four minutes)
 	@$(V)/ruff format --check --quiet . || { echo "check: run make format" >&2; exit 1; }
 	@$(V)/ruff check --quiet .
 	@$(V)/mypy --no-error-summary
@@ -34,7 +34,7 @@ test: check  ## check, then everything else, with a real Elasticsearch that the 
 demo: setup  ## run the main job on real input and show it (KEEP=1 leaves it running)
 	@$(V)/python -m leasehold.core.app.demo $(if $(KEEP),--keep)
 
-bench: setup  ## measure everything, with charts, into bench/results/ (forty minutes; QUICK=1: under a minute a scenario)
+bench: setup  ## measure everything, with charts, into bench/results/ (forty minutes; QUICK=1: about a minute a scenario)
 	@$(V)/python -m leasehold.bench all --results bench/results $(if $(QUICK),--quick)
 
 bench-smoke: setup  ## run every benchmark very small, to see that nothing is lost or doubled (under a minute)
