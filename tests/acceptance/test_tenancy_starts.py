@@ -28,6 +28,16 @@ async def limit(served: Answering, tenant: str, **fields: Any) -> None:
     assert answer.status in (200, 201)
 
 
+async def in_force(served: Answering, tenant: str, field: str) -> None:
+    """Returns once the replica obeys what was written of that field; fails after two seconds."""
+    async with asyncio.timeout(2):
+        while True:
+            answer = await send_raw(served.port, request("GET", f"/_workflows/_tenants/{tenant}"))
+            if field in msgspec.json.decode(answer.body)["in_force"]:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def start(served: Answering, tenant: str = "acme") -> Answer:
     return await send_raw(
         served.port, json_request("POST", "/_workflows/one/_start", {}, f"X-Leasehold-Tenant: {tenant}")
@@ -56,6 +66,7 @@ async def test_a_start_beyond_a_quota_gets_429_with_its_name_and_when_to_come_ag
 
 async def test_what_may_not_run_yet_is_taken_and_begins_when_something_has_ended(served: Answering) -> None:
     await limit(served, "acme", max_running_instances=1)
+    await in_force(served, "acme", "max_running_instances")
     answers = [await start(served) for _ in range(3)]
     assert [answer.status for answer in answers] == [201] * 3
     for _ in range(3):
