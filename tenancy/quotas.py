@@ -225,3 +225,13 @@ def lack_of(holding: Holding, now_ms: int) -> Stop:
     wait_ms = holding.wait_ms(now_ms)
     until_ms = None if wait_ms is None else now_ms + wait_ms
     return Stop(quota.word, 0, 0, until_ms, f"{whose} at the rate of {allowed.per_s:g} a second", of_all)
+
+
+def take_all(holdings: tuple[Holding, ...], now_ms: int) -> Holding | None:
+    """Take a unit of each; None when that was done, else the one that has none, and nothing is taken."""
+    for place, holding in enumerate(holdings):
+        if not holding.take(now_ms):
+            for taken in holdings[:place]:
+                taken.put_back()
+            return holding
+    return None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from msgspec import Struct, field
 
-from ....tenancy.quotas import Holding, Quota, lack_of
+from ....tenancy.quotas import Holding, Quota, lack_of, take_all
 from ....tenancy.stops import Stop
 from ...es.instance_counts import KEEP_ALIVE_MS, ByWorkflow, instance_counts
 from ...es.queued_instances import queued_instances_body
@@ -433,16 +433,6 @@ class Admission:
     def _later(self, tenant: str) -> None:
         self._again[tenant] = None
         self._wanted.set()
-
-
-def take_all(holdings: tuple[Holding, ...], now_ms: int) -> Holding | None:
-    """Take a unit of each; None when that was done, else the one that has none, and nothing is taken."""
-    for place, holding in enumerate(holdings):
-        if not holding.take(now_ms):
-            for taken in holdings[:place]:
-                taken.put_back()
-            return holding
-    return None
 
 
 def _waits(instance: Instance) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from ....tenancy import May
-from ....tenancy.quotas import EVERY, Holding, Quota, allowance, lack_of, step_quotas
+from ....tenancy.quotas import EVERY, Holding, Quota, allowance, lack_of, step_quotas, take_all
 from ....tenancy.stops import Stop
 from ...machine.events import AttemptRecord
 
@@ -107,12 +107,12 @@ class LaneQuotas:
 
     def renewed(self, resident: Resident, path: str) -> None:
         """A step runs on: what it has cost beyond what was charged for it counts already."""
-        charged = None if resident.charged is None else resident.charged.get(path)
-        if charged is not None:
-            cost, since_ms = charged
+        charged = resident.charged
+        if charged is not None and path in charged:
+            cost, since_ms = charged[path]
             over_ms = self._parts.clock.monotonic_ms() - since_ms - cost
             if over_ms > 0:
-                resident.charged[path] = (cost + over_ms, since_ms)  # type: ignore[index]
+                charged[path] = (cost + over_ms, since_ms)
                 self._parts.queue.charge(resident.instance.tenant, resident.plan.step(path).executor, over_ms)
 
     def freed(self, resident: Resident, paths: Sequence[str]) -> None:
@@ -217,11 +217,9 @@ class LaneQuotas:
             self._stopped.add(line)
             return May.BLOCK_TENANT
         now_ms = self._parts.clock.monotonic_ms()
-        for place, holding in enumerate(gate.holdings):
-            if not holding.take(now_ms):
-                for taken in gate.holdings[:place]:
-                    taken.put_back()
-                return self._refuse(holding, line, now_ms)
+        lacking = take_all(gate.holdings, now_ms)
+        if lacking is not None:
+            return self._refuse(lacking, line, now_ms)
         if gate.watched:
             for stopper in self._parts.stoppers:
                 stopper.began(*line)

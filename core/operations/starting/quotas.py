@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from ....tenancy.quotas import Holding
+from ....tenancy.quotas import Holding, take_all
 from ...engine import Engine
 from ...errors import Forbidden, LeaseholdError, QuotaExceeded
 from ...lanes.lane import Lane
 from ...lanes.memory.resident import Resident
-from ...lanes.quotas.admission import take_all
 from ...lanes.quotas.limits import InstanceLimits, Limits
 
 _RETRY_AFTER_S = 1.0
