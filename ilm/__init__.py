@@ -16,23 +16,53 @@ from .bootstrap import Bootstrapped, bootstrap
 from .capabilities import Capabilities, detect
 from .errors import BootstrapFailed, IlmError, SchemaTooNew, UnsupportedServer
 from .names import IndexNames, lane_names
+from .policies import (
+    FAMILIES,
+    PHASES,
+    Difference,
+    Fault,
+    PhaseName,
+    Policy,
+    PolicyInvalid,
+    default_policy,
+    differences,
+    min_age_ms,
+    parse,
+    retention_ms,
+    shortened,
+    time_ms,
+)
 from .requests import Requests
 from .schema import CURRENT, SCHEMA_VERSION, Family, Schema
 
 __all__ = [
     "CURRENT",
+    "FAMILIES",
+    "PHASES",
     "SCHEMA_VERSION",
     "BootstrapFailed",
     "Bootstrapped",
     "Capabilities",
+    "Difference",
     "Family",
+    "Fault",
     "IlmError",
     "IndexNames",
+    "PhaseName",
+    "Policy",
+    "PolicyInvalid",
     "Requests",
     "Schema",
     "SchemaTooNew",
     "UnsupportedServer",
     "bootstrap",
+    "default_policy",
     "detect",
+    "differences",
     "lane_names",
+    "min_age_ms",
+    "parse",
+    "retention_ms",
+    "shortened",
+    "time_ms",
 ]
