@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from ..ilm import Capabilities
+
 
 class Version(Struct, frozen=True, gc=False):
     """What a conditional write is conditional on: Elasticsearch's `_seq_no` and `_primary_term`."""
@@ -133,6 +135,18 @@ class Store(Protocol):
 
     async def resolve_write_index(self, alias: str) -> str:
         """The concrete index that an alias writes to now."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this cluster has."""
+        ...
+
+    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """One administrative request: its status and parsed JSON, whatever the status. Repeating it must be harmless.
+
+        Raises: StoreUnavailable for 429, 5xx and when no answer comes.
+        """
         ...
 
 

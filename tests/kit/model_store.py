@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 import msgspec
 from leasehold.core.errors import OutcomeUnknown, StoreRejected, StoreUnavailable
 from leasehold.core.ports import BulkItem, Checkpoint, SearchPage, StoredDocument
+from leasehold.ilm import Capabilities
 
 from .faults import Fault, Faults
+from .model_admin import administer
 from .model_aggregations import aggregate
 from .model_bulk import parse_bulk
 from .model_cluster import ModelElasticsearch
@@ -136,6 +138,17 @@ class ModelStore:
             return self.cluster.write_index(alias).name
 
         return await self._request("resolve_write_index", [alias], resolve)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the embedded server, but for what `pushes` says."""
+        return Capabilities(version="8.19.8", fleet=self.pushes)
+
+    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        sent: Any = None if body is None else msgspec.json.decode(msgspec.json.encode(body))
+        answer = await self._request("request", [path], lambda _faults: administer(self.cluster, method, path, sent))
+        status, found = answer
+        return status, msgspec.json.decode(msgspec.json.encode(found))
 
     async def _request(
         self, operation: str, indices: Iterable[str], effect: Callable[[Sequence[Fault]], T], *, write: bool = False

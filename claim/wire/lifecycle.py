@@ -1,0 +1,82 @@
+"""What is told over HTTP of how history ages. Spans are milliseconds, `null` where something is kept for ever."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+BackendName = Literal["ilm", "ager"]
+
+
+class PolicyView(Struct, frozen=True, kw_only=True):
+    """The policy that is in force for one family of history (`steps`, `instances`, `events`, `audit`).
+
+    `source`: where it comes from, a document that somebody wrote or this release's default. `policy` is it, in the
+    shape of Elastic's own policies. `revision` counts the changes, 0 before the first. `retention_ms`: from an index's
+    roll-over to its deletion, so every row is kept at least that long; null: for ever. `error`: why the document that
+    stands is not obeyed, in which case nothing of the family ages and `policy` is null.
+    """
+
+    family: str
+    source: Literal["default", "document"]
+    policy: dict[str, Any] | None
+    revision: int
+    retention_ms: int | None
+    updated_by: str | None = None
+    updated_at_ms: int | None = None
+    error: str | None = None
+
+
+class PolicyChanged(Struct, frozen=True):
+    """The policy after a change, and whether it is another than before."""
+
+    policy: PolicyView
+    changed: bool
+
+
+class AgeingIndex(Struct, frozen=True, kw_only=True):
+    """One concrete index of history: how old it is, what was done to it, what is next and when.
+
+    `age_ms` counts from its roll-over, or from its creation while it is written to (`writes`). `next_at_ms` is null
+    where nothing is next, and where only a size or a number of documents decides. `error`: what went wrong with the
+    last attempt. `not_carried_out`: actions of the policy that this cluster's backend leaves out.
+    """
+
+    index: str
+    family: str
+    phase: str
+    writes: bool
+    age_ms: int
+    docs: int
+    bytes: int
+    done: list[str]
+    next: str | None = None
+    next_at_ms: int | None = None
+    error: str | None = None
+    not_carried_out: list[str] = []
+
+
+class LastPass(Struct, frozen=True, kw_only=True):
+    """The last time that a replica saw to the ageing. `error`: why it did not come to its end."""
+
+    at_ms: int
+    replica: str
+    error: str | None = None
+    done: list[str] = []
+
+
+class LifecycleView(Struct, frozen=True, kw_only=True):
+    """How history ages on this cluster.
+
+    `backend` carries the policies out: Elasticsearch's own index lifecycle management (`ilm`), or this release itself
+    where the cluster has none (`ager`). `run_on_a_server`: whether that backend has ever run against a real server, or
+    was only checked against Elastic's published interface. `last_pass` is null until there was one.
+    """
+
+    backend: BackendName
+    run_on_a_server: bool
+    now_ms: int
+    last_pass: LastPass | None
+    policies: list[PolicyView]
+    indices: list[AgeingIndex]
