@@ -31,3 +31,13 @@ class BootstrapFailed(IlmError):
 
 class UnsupportedServer(IlmError):
     """What answers is no Elasticsearch that this release can use."""
+
+
+class LifecycleRefused(IlmError):
+    """Elasticsearch refused a request without which nothing is known of how indices age."""
+
+    def __init__(self, request: str, status: int, reason: str, advice: str = "") -> None:
+        super().__init__(f"Elasticsearch refused {request}: {status} {reason}" + (f"; {advice}" if advice else ""))
+        self.request = request
+        self.status = status
+        self.reason = reason

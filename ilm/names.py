@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_NUMBERED = re.compile(r"(?P<alias>.+)-(?P<number>[0-9]{6,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,20 @@ class IndexNames:
 
     def first(self, alias: str) -> str:
         """The first concrete index behind a rolled alias."""
-        return f"{alias}-000001"
+        return self.numbered(alias, 1)
+
+    def rolled(self, family: str) -> str:
+        """The alias of a rolled family (`steps`)."""
+        return f"{self.prefix}-{family}"
+
+    def numbered(self, alias: str, number: int) -> str:
+        """The concrete index of that number behind a rolled alias."""
+        return f"{alias}-{number:06d}"
+
+    def number_of(self, alias: str, index: str) -> int | None:
+        """Which one a concrete index is behind a rolled alias; None for an index that is named otherwise."""
+        match = _NUMBERED.fullmatch(index)
+        return int(match["number"]) if match is not None and match["alias"] == alias else None
 
 
 def lane_names(count: int) -> list[str]:
