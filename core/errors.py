@@ -64,6 +64,10 @@ class TenantConflict(Conflict):
         self.stands = stands
 
 
+class Expired(LeaseholdError):
+    """What the request refers to was there for a while only, and is gone."""
+
+
 class LeaseLost(LeaseholdError):
     """A report came under a token that no longer holds. `token_held` is 0 when nobody holds the step."""
 

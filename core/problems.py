@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..claim.wire import Problem
 from .errors import (
     Conflict,
+    Expired,
     Forbidden,
     InvalidRequest,
     LeaseholdError,
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "request-timeout": (408, "The request did not arrive in time"),
     "conflict": (409, "The request contradicts what is stored"),
     "lease-lost": (409, "The lease that this report names does not hold"),
+    "expired": (410, "What the request refers to is no longer kept"),
     "payload-too-large": (413, "The request holds more than is allowed"),
     "unsupported-media-type": (415, "The body is in a format that this operation does not read"),
     "expectation-failed": (417, "The request expects what this server does not do"),
@@ -89,6 +91,7 @@ _WORDS: tuple[tuple[type[LeaseholdError], str], ...] = (
     (InvalidRequest, "unprocessable"),
     (PayloadTooLarge, "payload-too-large"),
     (Conflict, "conflict"),
+    (Expired, "expired"),
     (LeaseLost, "lease-lost"),
     (Forbidden, "forbidden"),
     (Unavailable, "unavailable"),

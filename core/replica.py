@@ -32,6 +32,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire.search import InstanceList
 from ..claim.wire.tenants import TenantList, TenantView
 from ..claim.wire.usage import UsageView
 from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
@@ -46,6 +47,8 @@ from .operations.looking.calls import Calls
 from .operations.looking.explain import Explain
 from .operations.looking.reads import Reads
 from .operations.looking.recordings import Recordings
+from .operations.searching.search import Search
+from .operations.searching.tokens import Asked
 from .operations.starting.starts import Starts
 from .operations.steering.dead_letters import DeadLetters, Filter
 from .operations.steering.steering import Steering
@@ -87,6 +90,7 @@ class Replica:
         self._calls = Calls(engine, self._reads)
         self._recordings = Recordings(engine, self._reads)
         self._dead_letters = DeadLetters(engine, self._steering)
+        self._search = Search(engine)
         self._lanes = Lanes(engine)
         self._versions = Versions(engine)
         self._tenants = TenantDocuments(engine)
@@ -279,6 +283,13 @@ class Replica:
     ) -> list[RetryResult]:
         """Bring the newest of these dead letters back; each has its own result."""
         return await self._dead_letters.retry(principal, which, at_most=at_most, order=order)
+
+    async def search(self, principal: Principal, asked: Asked, *, size: int, next: str | None) -> InstanceList:
+        """A page of the instances that the principal may see, live and finished; `next`: where the one before ended.
+
+        Raises: InvalidRequest for a `next` that is none of this list's; Expired when it is no longer kept.
+        """
+        return await self._search.page(principal, asked, size=size, next=next)
 
     def now_ms(self) -> int:
         """Wall time, by this replica's clock."""

@@ -93,12 +93,15 @@ class WindowSettings(Struct, frozen=True):
 
 class HistorySettings(Struct, frozen=True):
     """Delivery into history. `linger_ms`: rows wait that long for others to share a request; too low takes fsyncs from
-    commits, too high delays the rows. `lag_max_records`: admission closes above it. `refresh_every_ms`: how often, at
-    most, history is refreshed so that finished instances' documents can go."""
+    commits, too high delays the rows. `lag_max_records`: admission closes above so many that are not confirmed, and
+    when one of them has waited longer than `lag_max_ms`; too low refuses starts after a pause of Elasticsearch's, too
+    high lets outboxes grow while history takes no rows. `refresh_every_ms`: how often, at most, history is refreshed so
+    that finished instances' documents can go."""
 
     bulk_max_records: Positive = 1_000
     linger_ms: NonNegative = 100
     lag_max_records: Positive = 200_000
+    lag_max_ms: Positive = 60_000
     refresh_every_ms: Positive = 1_000
 
 
@@ -112,6 +115,45 @@ class UsageSettings(Struct, frozen=True):
 
     every_ms: Positive = 10_000
     budgets_every_ms: Positive = 1_000
+
+
+class RetentionSettings(Struct, frozen=True):
+    """How long what stands beside history is kept. History itself ages by its policies.
+
+    `every_ms`: how often it is looked for what may go; too low searches for nothing, too high lets documents pile up.
+    `keys_kept_ms`: an idempotency key is kept so long after it was made, and until its instance has ended; too low, and
+    a late repeat starts a second instance; at most `lanes.kept_drained_ms`, as the lane that a key names has to stay.
+    `groups_kept_ms`: where a concurrency group lives is forgotten when it had no member for so long; too low costs the
+    next start a write. `memory_kept_ms`: what runs remembered is forgotten when no run has left anything for so long;
+    too low, and the next run begins anew. `usage_kept_days`: too low, and bills can't be read again.
+    """
+
+    every_ms: Positive = 600_000
+    keys_kept_ms: Annotated[int, Meta(ge=600_000)] = 86_400_000
+    groups_kept_ms: Positive = 604_800_000
+    memory_kept_ms: Positive = 31_536_000_000
+    usage_kept_days: Annotated[int, Meta(ge=62)] = 731
+
+
+class SearchSettings(Struct, frozen=True):
+    """The list of instances.
+
+    `refresh_every_ms`: how often, at most, lists make a replica refresh the lanes; a list lags the truth by no more.
+    Too low costs writes, too high shows what was. `keep_alive_ms`: how long after a page the next can be asked for.
+    `open_lists_max`: so many lists of several pages this replica keeps going; each holds back the clean-up of what has
+    been deleted meanwhile.
+    """
+
+    refresh_every_ms: Positive = 1_000
+    keep_alive_ms: Positive = 60_000
+    open_lists_max: Positive = 200
+
+
+class LifecycleSettings(Struct, frozen=True):
+    """Ageing of history. `every_ms`: how often what is due is done; too high lets indices outgrow what their policies
+    say by as much, too low asks the cluster often for nothing. A changed policy does not wait for it."""
+
+    every_ms: Positive = 60_000
 
 
 class LimitSettings(Struct, frozen=True):
@@ -162,7 +204,10 @@ class Settings(Struct, frozen=True):
     commit: CommitSettings = CommitSettings()
     windows: WindowSettings = WindowSettings()
     history: HistorySettings = HistorySettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
     limits: LimitSettings = LimitSettings()
     tenancy: TenancySettings = TenancySettings()
     usage: UsageSettings = UsageSettings()
+    search: SearchSettings = SearchSettings()
+    retention: RetentionSettings = RetentionSettings()
     server: ServerSettings = ServerSettings()

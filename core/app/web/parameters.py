@@ -2,8 +2,9 @@
 
 A field of such a struct is a path parameter if the route's path names it, a header if its schema has `x-header`, and
 else a query parameter; `x-hidden` keeps it out of the document. Absent ones have the field's default; `UNSET` is "not
-given". The struct's JSON Schema is the single source: it makes the OpenAPI document, and the sentence that a wrong
-value is answered with (`x-allowed`, or what its bounds say).
+given". A list in the query is a parameter that may be given several times. The struct's JSON Schema is the single
+source: it makes the OpenAPI document, and the sentence that a wrong value is answered with (`x-allowed`, or what its
+bounds say; `x-words` are the words that it may consist of).
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class NoParameters(Struct, frozen=True):
 
 
 class Field(NamedTuple):
-    """One parameter: `attribute` names the struct's field, `name` what stands in the request."""
+    """One parameter: `attribute` names the struct's field, `name` what stands in the request.
+
+    `several`: it may be given more than once, and is a list. `words`: what the values between commas can be.
+    """
 
     attribute: str
     name: str
@@ -68,6 +72,8 @@ class Field(NamedTuple):
     description: str
     allowed: str
     hidden: bool
+    several: bool
+    words: tuple[str, ...]
 
 
 class ParameterReader(Generic[P]):
@@ -86,7 +92,7 @@ class ParameterReader(Generic[P]):
         """Raises: RequestProblem (400) that says what was found and what is allowed."""
         if self._constant is not None and not raw_query:
             return self._constant
-        found = dict(zip(self._path, values, strict=True))
+        found: dict[str, Any] = dict(zip(self._path, values, strict=True))
         if raw_query:
             self._read_query(raw_query, found)
         for name, attribute in self._headers:
@@ -100,11 +106,14 @@ class ParameterReader(Generic[P]):
         except msgspec.ValidationError as error:
             raise self._explained(error, found) from None
 
-    def _read_query(self, raw_query: str, found: dict[str, str]) -> None:
+    def _read_query(self, raw_query: str, found: dict[str, Any]) -> None:
         for name, value in query_pairs(raw_query):
             attribute = self._query.get(name)
             if attribute is None:
                 raise self._unknown(name)
+            if self._by_attribute[attribute].several:
+                found.setdefault(attribute, []).append(value)
+                continue
             if attribute in found:
                 raise _wrong(f"the query parameter {name} is given twice; once is allowed", f"query.{name}")
             found[attribute] = value
@@ -115,7 +124,7 @@ class ParameterReader(Generic[P]):
         meant = f"; did you mean {candidate}?" if candidate else ""
         return _wrong(f"there is no query parameter {shown(name)}; {known}{meant}", "query", nearest=candidate)
 
-    def _explained(self, error: msgspec.ValidationError, found: dict[str, str]) -> RequestProblem:
+    def _explained(self, error: msgspec.ValidationError, found: dict[str, Any]) -> RequestProblem:
         place = _PLACE.search(str(error))
         field = self._by_attribute.get((place[1] or place[2]) if place else "")
         if field is None:
@@ -127,12 +136,17 @@ class ParameterReader(Generic[P]):
                 f"{field.place}.{field.name}",
                 allowed=field.allowed,
             )
-        value = found[field.attribute]
+        given = found[field.attribute]
+        value = ", ".join(given) if isinstance(given, list) else given
+        strange = next((word for word in value.split(",") if field.words and word not in field.words), None)
+        meant = nearest(strange, field.words) if strange else None
         return _wrong(
-            f"{label} {field.name} is {shown(value)}; allowed: {field.allowed}",
+            f"{label} {field.name} is {shown(value)}; allowed: {field.allowed}"
+            + (f"; did you mean {meant}?" if meant else ""),
             f"{field.place}.{field.name}",
             found=value if value.isprintable() else shown(value),
             allowed=field.allowed,
+            nearest=meant,
         )
 
 
@@ -171,6 +185,7 @@ def _fields_of(kind: type[Struct], path_names: list[str]) -> list[Field]:
         allowed = allowed_by(attribute_schema)
         attribute_schema.pop("x-allowed", None)
         hidden = bool(attribute_schema.pop("x-hidden", False))
+        words = tuple(attribute_schema.pop("x-words", attribute_schema.get("enum", ())))
         description = attribute_schema.pop("description", "")
         fields.append(
             Field(
@@ -182,6 +197,8 @@ def _fields_of(kind: type[Struct], path_names: list[str]) -> list[Field]:
                 description,
                 allowed,
                 hidden,
+                attribute_schema.get("type") == "array",
+                words,
             )
         )
     in_path = {field.name for field in fields if field.place == "path"}

@@ -37,6 +37,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ....claim.wire.search import InstanceList
 from ....claim.wire.tenants import TenantList, TenantView
 from ....claim.wire.usage import UsageView
 from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
@@ -46,6 +47,7 @@ from .operations import (
     on_failed,
     on_instances,
     on_replays,
+    on_search,
     on_server,
     on_steps,
     on_tenants,
@@ -294,6 +296,12 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/_workflows/{name}/_recordings", "list_recordings", "instances",
         "The recordings of the instances of a workflow that have ended, newest first.",
         on_replays.recordings, (_json(200, "One page.", RecordingList),), (403, 422), on_replays.RecordingsParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_search", "search", "instances",
+        "List instances, live and finished ones as one list, by what they are now.",
+        on_search.search, (_json(200, "One page; `next`: ask for the next one.", InstanceList),), (403, 410, 422),
+        on_search.SearchParameters,
     ),
     Route(
         "GET", "/_workflows/_failed", "list_failed", "instances",

@@ -70,6 +70,7 @@ TABLE: dict[str, Row] = {
     "replay_under": Row("instance", DEFINITION),
     "get_recording": Row("instance"),
     "list_recordings": Row("list"),
+    "search": Row("list"),
     "list_failed": Row("list"),
     "retry_failed": Row("list"),
     "list_tenants": Row("list"),
