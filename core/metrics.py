@@ -123,6 +123,17 @@ class Metrics:
         self._starts_refused = Counter(
             "leasehold_starts_refused_total", "Starts answered 429, by quota.", ("quota",), registry=self.registry
         )
+        self._audit_rows = Counter(
+            "leasehold_audit_rows_total", "Rows of the audit trail that were confirmed.", registry=self.registry
+        )
+        self._audit_waiting = Gauge(
+            "leasehold_audit_rows_waiting", "Rows on their way into the audit trail.", registry=self.registry
+        )
+        self._audit_dropped = Counter(
+            "leasehold_audit_rows_dropped_total",
+            "Rows of the audit trail that Elasticsearch refuses even without payloads: each is a defect.",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "leasehold_access_refused_total",
             "Requests for another tenant's or space's (answered 404), and those that need a role (403), by what of.",
@@ -239,6 +250,17 @@ class Metrics:
         room, _, rest = quota.partition(".")
         word = f"{room}.{rest.rpartition('.')[2]}" if room in ("workflows", "capabilities") else quota
         self._starts_refused.labels(word).inc(count)
+
+    def audit_rows(self, count: int) -> None:
+        """Count rows of the trail that stand, up to a head."""
+        self._audit_rows.inc(count)
+
+    def audit_waiting(self, count: int) -> None:
+        self._audit_waiting.set(count)
+
+    def audit_dropped(self) -> None:
+        """Count one row that the trail will never have."""
+        self._audit_dropped.inc()
 
     def refused(self, kind: str) -> None:
         """Count one refusal of something of that kind."""

@@ -35,6 +35,8 @@ AUDIT: Mapping = {
     "space": keyword(),
     "trace": group(id=keyword()),
     "details": stored(),
+    # The row as a link of its writer's chain.
+    "chain": group(writer=keyword(), seq=long(), previous=keyword(doc_values=False), hash=keyword(doc_values=False)),
     "stripped": boolean(),
 }
 
