@@ -151,6 +151,17 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
+        self._ageing = Counter(
+            "leasehold_lifecycle_actions_total",
+            "Actions of policies on history: done, or tried in vain (failed), by family and action.",
+            ("family", "action", "outcome"),
+            registry=self.registry,
+        )
+        self._policies_invalid = Gauge(
+            "leasehold_lifecycle_policies_invalid",
+            "Policies of history that are not valid, as the replica that sees to them has found: they age nothing.",
+            registry=self.registry,
+        )
         self._by_request: dict[tuple[str, int], Callable[[], None]] = {}
         self._by_route: dict[str, Callable[[float], None]] = {}
         self._by_loop: dict[str, Callable[[], None]] = {}
@@ -273,6 +284,14 @@ class Metrics:
     def share_write(self, written: bool) -> None:
         """Count one write of a quota's document."""
         self._share_writes.labels("written" if written else "lost").inc()
+
+    def aged(self, family: str, action: str, *, failed: bool) -> None:
+        """Count one action of a policy that was carried out, or tried in vain."""
+        self._ageing.labels(family, action, "failed" if failed else "done").inc()
+
+    def policies_invalid(self, count: int) -> None:
+        """Say how many policies of history are not valid."""
+        self._policies_invalid.set(count)
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus' text format 0.0.4 (what `/metrics` answers)."""

@@ -38,21 +38,25 @@ class PolicyChanged(Struct, frozen=True):
 class AgeingIndex(Struct, frozen=True, kw_only=True):
     """One concrete index of history: how old it is, what was done to it, what is next and when.
 
-    `age_ms` counts from its roll-over, or from its creation while it is written to (`writes`). `next_at_ms` is null
-    where nothing is next, and where only a size or a number of documents decides. `error`: what went wrong with the
-    last attempt. `not_carried_out`: actions of the policy that this cluster's backend leaves out.
+    `age_ms` counts from its roll-over, or from its creation as long as it was not `rolled`. `done`: the actions of its
+    policy that are carried out, as `<phase>.<action>`. `next` is the phase that it comes to, at `next_at_ms`; null
+    where there is none, or where its roll-over comes first. `under_way`: what is being done now. `error`: what went
+    wrong, or keeps it from going on. `not_carried_out`: actions of the policy that the backend leaves out, with the
+    reason.
     """
 
     index: str
     family: str
     phase: str
     writes: bool
+    rolled: bool
     age_ms: int
     docs: int
     bytes: int
     done: list[str]
     next: str | None = None
     next_at_ms: int | None = None
+    under_way: str | None = None
     error: str | None = None
     not_carried_out: list[str] = []
 
@@ -71,12 +75,15 @@ class LifecycleView(Struct, frozen=True, kw_only=True):
 
     `backend` carries the policies out: Elasticsearch's own index lifecycle management (`ilm`), or this release itself
     where the cluster has none (`ager`). `run_on_a_server`: whether that backend has ever run against a real server, or
-    was only checked against Elastic's published interface. `last_pass` is null until there was one.
+    was only checked against Elastic's published interface. `last_pass` is null until there was one; one is due every
+    `every_ms`. `findings`: what keeps history from ageing, a sentence each.
     """
 
     backend: BackendName
     run_on_a_server: bool
     now_ms: int
+    every_ms: int
     last_pass: LastPass | None
+    findings: list[str]
     policies: list[PolicyView]
     indices: list[AgeingIndex]
