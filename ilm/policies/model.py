@@ -17,6 +17,45 @@ PhaseName = Literal["hot", "warm", "cold", "frozen", "delete"]
 PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
 """Phases in the order in which an index goes through them (TimeseriesLifecycleType.ORDERED_VALID_PHASES)."""
 
+ALLOWED: Mapping[PhaseName, tuple[str, ...]] = {
+    "hot": (
+        "set_priority",
+        "unfollow",
+        "rollover",
+        "readonly",
+        "downsample",
+        "shrink",
+        "forcemerge",
+        "searchable_snapshot",
+    ),
+    "warm": (
+        "set_priority",
+        "unfollow",
+        "readonly",
+        "downsample",
+        "allocate",
+        "migrate",
+        "shrink",
+        "forcemerge",
+    ),
+    "cold": (
+        "set_priority",
+        "unfollow",
+        "readonly",
+        "downsample",
+        "searchable_snapshot",
+        "allocate",
+        "migrate",
+        "freeze",
+    ),
+    "frozen": ("unfollow", "searchable_snapshot"),
+    "delete": ("wait_for_snapshot", "delete"),
+}
+"""The actions that each phase may have, in the order in which they are carried out.
+
+Source: TimeseriesLifecycleType.ORDERED_VALID_HOT_ACTIONS and its siblings, of Elasticsearch 8.19.
+"""
+
 FAMILIES = ("steps", "instances", "events", "audit")
 """The rolled families of indices: each has one policy."""
 
@@ -38,9 +77,13 @@ class Policy:
         return document if self.meta is None else document | {"_meta": copied(self.meta)}
 
     def actions(self, phase: PhaseName) -> Mapping[str, Any]:
-        """The actions of a phase with their parameters; empty for a phase that the policy does not have."""
-        actions: Mapping[str, Any] = self.phases.get(phase, {}).get("actions") or {}
-        return actions
+        """The actions of a phase with their parameters, in the order in which they are carried out.
+
+        Empty for a phase that the policy does not have. Parameters are as they were written, without defaults
+        (`spelled_out` has them).
+        """
+        given = self.phases.get(phase, {}).get("actions", {})
+        return {name: given[name] for name in ALLOWED[phase] if name in given}
 
 
 @dataclass(frozen=True, slots=True)
