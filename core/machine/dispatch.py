@@ -78,6 +78,8 @@ def advance(instance: Instance, plan: Plan, event: AnyEvent) -> Transition:
     if instance.status in FINAL_INSTANCE and turn.ended:
         return turn.transition()
     settle(turn)
+    if turn.times.waits.asked_since_ms:
+        approvals.reckon(turn)
     if turn.get("backlogged"):
         _leave_backlog(turn)
     return turn.transition()

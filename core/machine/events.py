@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ...claim.wire import Call, ErrorInfo, Usage
 from .state import Child, Instance
+from .times import Times
 
 CONCURRENCY = "concurrency"
 """Who cancels an instance whose concurrency group has no place for it; its error has this type."""
@@ -198,6 +199,7 @@ class ChildEnded(Event, frozen=True, tag="child_ended", gc=False):
     usage: Usage | None = None
     attempts: int = 0
     random: float = 0.0
+    times: Times | None = None
 
 
 class ChildRefused(Event, frozen=True, tag="child_refused", gc=False):
@@ -251,7 +253,10 @@ AttemptOutcome = Literal["succeeded", "failed", "timed_out", "lease_lost", "canc
 
 
 class AttemptRecord(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A finished attempt: one row of `workflow-steps` but for the payloads. Stored in the outbox until confirmed."""
+    """A finished attempt: one row of `workflow-steps` but for the payloads. Stored in the outbox until confirmed.
+
+    `human_wait_ms`: for how long the decision was open that let this attempt begin; 0 where none did.
+    """
 
     path: str
     step: str
@@ -267,6 +272,7 @@ class AttemptRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     error: ErrorInfo | None = None
     usage: Usage | None = None
     calls: tuple[Call, ...] = ()
+    human_wait_ms: int = 0
 
 
 class StepReady(Struct, frozen=True, gc=False):

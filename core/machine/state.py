@@ -12,6 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from ...claim.wire import ErrorInfo, Usage
+from .times import NO_TIME, Times
 
 
 class InstanceStatus(StrEnum):
@@ -64,7 +65,8 @@ def plain(value: Any) -> Any:
 
 
 class Approval(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A decision asked for by `requires_approval`, and who gave it. `asked_at_ms` is when the step began to wait."""
+    """A decision asked for by `requires_approval`, and who gave it. `asked_at_ms` is when the step began to wait,
+    `attempt` the one that the decision let begin."""
 
     decision: Literal["pending", "approved", "rejected", "timed_out"] = "pending"
     asked_at_ms: int = 0
@@ -73,6 +75,7 @@ class Approval(Struct, frozen=True, omit_defaults=True, gc=False):
     decided_at_ms: int = 0
     comment: str | None = None
     form: dict[str, Any] | None = None
+    attempt: int = 0
 
 
 class Child(Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
@@ -196,7 +199,8 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
     `steps` maps run paths to states: every step of the definition's own list from the start on, those inside steps
     while these run. `tokens` is the last fencing token given out; the next lease gets `tokens + 1`. `priority` is 0
-    (first) to 9. `usage` and `attempts` (those that have ended) count the children's too.
+    (first) to 9. `usage` and `attempts` (those that have ended) count the children's too; so does `times`, once these
+    have ended.
 
     `ending` is what the instance is to become once compensations and `on_failure` or `on_cancel` steps are done; it is
     `cancelling` until then, and `undone` says how the compensations went. `signals` holds the last payload of each
@@ -268,3 +272,4 @@ class Instance(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     items: Items | None = None
     outer: Any = None
     outer_ref: str | None = None
+    times: Times = NO_TIME

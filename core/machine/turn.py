@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from ...claim.wire import Call, ErrorInfo
 from ...definitions.plan import Block, Plan, StepPlan
 from .events import AttemptEnded, AttemptOutcome, AttemptRecord, Effect, Refused, Transition
-from .state import FINAL_INSTANCE, Instance, InstanceStatus, StepState, StepStatus
+from .state import FINAL_INSTANCE, Approval, Instance, InstanceStatus, StepState, StepStatus
 from .table import ACTIVE_STEP, InstanceMove, StepMove
+from .times import Times, Waits
 
 
 class Turn:
@@ -48,6 +49,7 @@ class Turn:
         "status",
         "steps",
         "succeeded",
+        "times",
         "tokens",
         "usage",
     )
@@ -60,6 +62,7 @@ class Turn:
         self.status = instance.status
         self.tokens = instance.tokens
         self.usage = instance.usage
+        self.times = instance.times
         self.error = instance.error
         self.outputs: Any = instance.outputs
         self.finished_at_ms = instance.finished_at_ms
@@ -156,6 +159,10 @@ class Turn:
         assert self.status in move.sources, f"no move {move.cause!r} from {self.status}"
         self.status = move.target
 
+    def waits(self, waits: Waits) -> None:
+        """Exchange what has been waited for, beside executors."""
+        self.times = Times(self.times.queue_ms, self.times.run_ms, waits)
+
     def record(
         self,
         path: str,
@@ -169,6 +176,9 @@ class Turn:
         """The attempt that holds the step has finished: a row for history."""
         step = self.step(path)
         self.attempts += 1
+        at_ms, claimed_at_ms, times = self.at_ms, state.claimed_at_ms, self.times
+        queue_ms = times.queue_ms + claimed_at_ms - state.ready_at_ms
+        self.times = Times(queue_ms, times.run_ms + at_ms - claimed_at_ms, times.waits)
         row = AttemptRecord(
             path,
             step.name,
@@ -179,11 +189,12 @@ class Turn:
             state.worker or "",
             state.activated_at_ms,
             state.ready_at_ms,
-            state.claimed_at_ms,
-            self.at_ms,
+            claimed_at_ms,
+            at_ms,
             error,
             state.usage,
             calls,
+            0 if state.approval is None else _asked_ms(state.approval, state.attempt),
         )
         self.effects.append(AttemptEnded(row, output))
 
@@ -206,6 +217,7 @@ class Turn:
             status=self.status,
             tokens=self.tokens,
             usage=self.usage,
+            times=self.times,
             error=self.error,
             outputs=self.outputs,
             finished_at_ms=self.finished_at_ms,
@@ -220,6 +232,11 @@ def attempts_before(instance: Instance, attempts: int, *, renumbered: bool) -> i
     """What attempts in loops count on from, those of a share from its `Items.base`."""
     base = instance.items.base if instance.items is not None else 0
     return base + (attempts if renumbered else 0)
+
+
+def _asked_ms(approval: Approval, attempt: int) -> int:
+    """For how long the decision was open that let this attempt begin; those after it were not waited for again."""
+    return max(0, approval.decided_at_ms - approval.asked_at_ms) if approval.attempt == attempt else 0
 
 
 def unknown_step(path: str) -> Refused:

@@ -62,8 +62,11 @@ def stored(instance: Instance) -> dict[str, Any]:
     for holder in (fields, *fields.get("steps", {}).values()):
         for name in [name for name in holder if name.endswith("_ref")]:
             del holder[name]
-    # Documents of earlier releases do not say it.
+    # Documents of earlier releases do not say it, or say less: they have counted times only since a newer one ran them.
     fields.pop("backlogged", None)
+    fields.pop("times", None)
+    for step in fields.get("steps", {}).values():
+        step.get("approval", {}).pop("attempt", None)
     if not fields.get("usage"):
         # One that was reset is not left out as the default is.
         fields.pop("usage", None)

@@ -24,7 +24,7 @@ GIVEN = frozenset(
 CHANGING = frozenset(
     {"status", "deadline_ms", "finished_at_ms", "tokens", "steps", "inputs", "inputs_ref", "outputs", "outputs_ref"}
     | {"error", "usage", "attempts", "vars", "signals", "inbox", "queued_at_ms", "remembered", "ending", "undone"}
-    | {"paused_by", "queued", "backlogged", "redrives", "renumbered", "earlier"}
+    | {"paused_by", "queued", "backlogged", "redrives", "renumbered", "earlier", "times"}
 )
 
 

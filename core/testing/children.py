@@ -88,6 +88,7 @@ def report_end(world: World, child: Life) -> None:
         instance.usage,
         instance.attempts,
         world.random.random(),
+        instance.times,
     )
     world.apply(parent, event)
 

@@ -18,7 +18,10 @@ from .errors import Unknown
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that has ended. `input` is what the executor was given, `output` what it delivered."""
+    """An attempt that has ended. `input` is what the executor was given, `output` what it delivered.
+
+    `human_wait_ms`: for how long the decision was open that let this attempt begin.
+    """
 
     path: str
     number: int
@@ -31,6 +34,7 @@ class Attempt:
     ready_at_ms: int
     started_at_ms: int
     finished_at_ms: int
+    human_wait_ms: int = 0
 
 
 class Steps(Mapping[str, StepState]):
@@ -88,6 +92,7 @@ class Book:
                 record.ready_at_ms,
                 record.started_at_ms,
                 record.finished_at_ms,
+                record.human_wait_ms,
             )
         )
 

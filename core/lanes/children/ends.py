@@ -47,6 +47,7 @@ def ended_event(lane: Lane, parent: Instance, child: Resident) -> tuple[ChildEnd
         instance.usage,
         instance.attempts,
         lane.parts.random.random(),
+        instance.times,
     )
     return event, sides
 

@@ -124,6 +124,8 @@ def _ask(turn: Turn, path: str, timeout_ms: int) -> None:
     timeout_at_ms = turn.at_ms + timeout_ms if timeout_ms else 0
     approval = Approval(asked_at_ms=turn.at_ms, timeout_at_ms=timeout_at_ms)
     turn.move(path, ASK, activated_at_ms=turn.at_ms, wake_at_ms=timeout_at_ms, approval=approval)
+    if not turn.times.waits.asked_since_ms:
+        turn.waits(replace(turn.times.waits, asked_since_ms=turn.at_ms))
 
 
 def waits_for_approval(state: StepState) -> bool:

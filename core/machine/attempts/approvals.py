@@ -9,6 +9,7 @@ from ....definitions.plan import ApprovalPolicy
 from ..events import Decided, Refused
 from ..state import Approval, Instance, StepState
 from ..table import LATE, LATE_SKIP, REJECT
+from ..times import none_asked
 from ..turn import Turn, unknown_step
 from .activation import prepare, skip, waits_for_approval
 from .failure import fail_step
@@ -41,7 +42,8 @@ def approval_late(turn: Turn, path: str, state: StepState) -> None:
     policy = turn.step(path).approval
     assert policy is not None
     assert state.approval is not None
-    approval = replace(state.approval, decision="timed_out", decided_at_ms=turn.at_ms)
+    attempt = state.attempt + 1
+    approval = replace(state.approval, decision="timed_out", decided_at_ms=turn.at_ms, attempt=attempt)
     if policy.on_timeout == "approve":
         prepare(turn, path, approval=approval)
     elif policy.on_timeout == "skip":
@@ -49,6 +51,15 @@ def approval_late(turn: Turn, path: str, state: StepState) -> None:
     else:
         error = ErrorInfo("approval_timeout", f"nobody decided within {policy.timeout_ms} ms")
         fail_step(turn, path, LATE, error, approval=approval)
+
+
+def reckon(turn: Turn) -> None:
+    """Count the time with people where no decision is open any more, in whatever way the last one closed.
+
+    For a turn that begins with an open decision or opens one. Costs a look at the steps.
+    """
+    if not any(map(waits_for_approval, turn.steps.values())):
+        turn.waits(none_asked(turn.times.waits, turn.at_ms))
 
 
 def is_repeat(instance: Instance, event: Decided) -> bool:
@@ -105,6 +116,7 @@ def _decide(turn: Turn, path: str, approval: Approval, event: Decided) -> None:
         decided_at_ms=event.at_ms,
         comment=event.comment,
         form=event.form,
+        attempt=turn.steps[path].attempt + 1,
     )
     if event.approved:
         prepare(turn, path, approval=approval)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo
 from ..events import ChildSteered, LeaseEnded, ReadyEnded
+from ..reckoning import waited
 from ..state import FINAL_STEP, InstanceStatus, StepState, StepStatus
 from ..table import CANCEL
 from ..turn import Turn
@@ -41,6 +42,7 @@ def leave(
     elif state.status is StepStatus.READY and turn.instance.status is not InstanceStatus.PAUSED:
         turn.effects.append(ReadyEnded(path))
     else:
+        waited(turn, path, state)
         end_children(turn, state, error, how=how)
 
 

@@ -17,6 +17,7 @@ from ..attempts.failure import fail_attempt
 from ..budgets import NOTHING, grow, overspent
 from ..children import CHILD_ITEMS, child_id, shares_at_once
 from ..events import ChildEnded, ChildRefused, ChildReported, ChildWanted, Refused
+from ..reckoning import child_took
 from ..seeing.rendering import render_now, step_values
 from ..state import Child, InstanceStatus, Progress, StepState, StepStatus, plain
 from ..turn import Turn
@@ -70,6 +71,7 @@ def child_ended(turn: Turn, event: ChildEnded) -> Refused | None:
         return found
     path, state, child = found
     _count_usage(turn, path, state, child, event.usage, event.attempts)
+    child_took(turn, event.times)
     state = _without(turn, path, child)
     open_still = state.status is StepStatus.WAITING and state.flow is not None and not state.flow.handling
     if path != event.path or state.status is StepStatus.PENDING:

@@ -22,6 +22,7 @@ from ....definitions.plan import (
 )
 from ....definitions.templates import TemplateError
 from ..attempts.failure import fail_step
+from ..reckoning import waited
 from ..seeing.context import template_error
 from ..table import TEMPLATE
 from ..turn import Turn
@@ -57,6 +58,7 @@ def begin_flow(turn: Turn, path: str, step: StepPlan, **changes: Any) -> None:
 
 def flow_late(turn: Turn, path: str, step: StepPlan, random: float) -> None:
     """The timer of a step that no executor runs is due."""
+    waited(turn, path, turn.steps[path])
     if isinstance(step.flow, Wait):
         succeed(turn, path)
     elif isinstance(step.flow, WaitForSignal):

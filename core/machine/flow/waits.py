@@ -9,6 +9,7 @@ from ....claim.wire import ErrorInfo
 from ....definitions.plan import StepPlan, Wait, WaitForSignal
 from ....definitions.timestamps import timestamp
 from ..events import Refused, Signalled
+from ..reckoning import waited
 from ..seeing.rendering import render_now
 from ..state import Signal, StepState, StepStatus
 from ..table import SIGNAL_LATE
@@ -61,6 +62,7 @@ def signalled(turn: Turn, event: Signalled) -> Refused | None:
         turn.set("inbox", (*inbox, Signal(event.name, event.payload, event.at_ms, event.by)))
     turn.set("signals", {**turn.get("signals"), event.name: event.payload})
     if waiting is not None:
+        waited(turn, waiting, turn.steps[waiting])
         succeed(turn, waiting, event.payload)
     return None
 

@@ -33,6 +33,7 @@ from leasehold.core.machine import (
     next_wake_ms,
     render_input,
 )
+from leasehold.core.machine.attempts.activation import waits_for_approval
 from leasehold.definitions.plan import ApprovalPolicy, Plan, RetryPolicy, StepPlan
 from leasehold.definitions.templates import TemplateError
 
@@ -126,6 +127,8 @@ class Walk:
     leases: dict[str, int] = field(default_factory=dict)
     attempts: set[tuple[str, int]] = field(default_factory=set)
     used: Usage = NOTHING
+    queued_ms: int = 0
+    ran_ms: int = 0
     ended: int = 0
     moves: set[tuple[str, str]] = field(default_factory=set)
 
@@ -196,6 +199,7 @@ class Walk:
     def _check_states(self, before: Instance, after: Instance) -> None:
         assert after.tokens >= before.tokens
         assert list(after.steps) == list(before.steps)
+        self._check_times(before, after)
         for path, was in before.steps.items():
             now = after.steps[path]
             if was.status != now.status:
@@ -203,6 +207,14 @@ class Walk:
             if was.status in ("succeeded", "failed", "skipped", "cancelled"):
                 assert now is was
         assert msgspec.json.decode(msgspec.json.encode(after), type=Instance) == after
+
+    def _check_times(self, before: Instance, after: Instance) -> None:
+        was, now, states = before.times, after.times, after.steps.values()
+        assert now.queue_ms >= was.queue_ms
+        assert now.run_ms >= was.run_ms
+        assert (now.waits.asked_since_ms != 0) == any(map(waits_for_approval, states))
+        open_ms = self.run.at_ms - now.waits.asked_since_ms if now.waits.asked_since_ms else 0
+        assert was.waits.human_ms <= now.waits.human_ms <= self.run.at_ms - after.created_at_ms - open_ms
 
     def _follow(self, event: AnyEvent, before: Instance, transition: Transition) -> None:
         """Keep queue, leases and history by the effects alone, as the shell does."""
@@ -231,6 +243,8 @@ class Walk:
                 assert record.attempt == sum(path == record.path for path, _ in self.attempts)
                 assert (record.error is None) == (record.outcome == "succeeded")
                 used = record.usage or NOTHING
+                self.queued_ms += record.started_at_ms - record.ready_at_ms
+                self.ran_ms += record.finished_at_ms - record.started_at_ms
                 self.used = Usage(self.used.llm_calls + used.llm_calls, 0, self.used.cost + used.cost)
             else:
                 assert isinstance(effect, InstanceEnded)
@@ -242,6 +256,7 @@ class Walk:
         assert self.leases == {path: after.steps[path].token for path, status in at.items() if status == "claimed"}
         for path, input_ in self.ready.items():
             assert render_input(after, self.made_of, path) == input_
+        assert (after.times.queue_ms, after.times.run_ms) == (self.queued_ms, self.ran_ms)
         assert self.ended == (after.status in ("succeeded", "failed", "cancelled", "terminated"))
         wakes = [state.wake_at_ms for state in after.steps.values() if state.wake_at_ms]
         if self.ended:

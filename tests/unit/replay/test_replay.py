@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from leasehold.core.machine import AnyEvent, Claimed, Completed, Failed, Instance
+from leasehold.core.machine.times import Times
 from leasehold.core.replay import Difference, Recording, Wanted, compare, missing_outputs, replay, restore
 from leasehold.core.replay.recording import CHANGING, GIVEN
 from leasehold.core.testing import NOBODY, Delivery, Failure, Run, Takes, Usage, play
@@ -71,6 +72,17 @@ def test_a_run_replayed_under_its_own_version_is_the_same() -> None:
     assert replayed.same
     assert replayed.instance == run.instance
     assert replayed.events == len(run.events)
+
+
+def test_a_run_of_a_release_that_counted_no_times_is_the_same() -> None:
+    run = finished()
+    recording = run.recording()
+    approval = run.steps["apply"].approval
+    assert approval is not None
+    apply = replace(run.steps["apply"], approval=replace(approval, attempt=0))
+    instance = replace(run.instance, times=Times(), steps={**run.instance.steps, "apply": apply})
+    assert instance != run.instance
+    assert replay(replace(recording, instance=instance), plan(TRIAGE)).same
 
 
 def test_a_run_under_way_is_replayed_to_where_it_stands() -> None:

@@ -23,7 +23,7 @@ def test_an_approved_step_is_rendered_as_of_the_decision_and_becomes_ready() -> 
     effects = run.decide("a", True, comment="fine", form={"ticket": 7})
     assert effects == (StepReady("a", "work", START_MS + 30_000, "1970-01-01T00:17:10.000Z"),)
     assert run.state("a").approval == Approval(
-        "approved", START_MS, START_MS + 60_000, "ann", START_MS + 30_000, "fine", {"ticket": 7}
+        "approved", START_MS, START_MS + 60_000, "ann", START_MS + 30_000, "fine", {"ticket": 7}, attempt=1
     )
     assert (run.status, run.state("a").wake_at_ms) == ("running", 0)
 
