@@ -29,9 +29,10 @@ class PolicyView(Struct, frozen=True, kw_only=True):
 
 
 class PolicyChanged(Struct, frozen=True):
-    """The policy after a change, and whether it is another than before."""
+    """What was in force, and what is now. `changed` is false where that is the same, and nothing was written."""
 
-    policy: PolicyView
+    before: PolicyView
+    after: PolicyView
     changed: bool
 
 
@@ -39,10 +40,10 @@ class AgeingIndex(Struct, frozen=True, kw_only=True):
     """One concrete index of history: how old it is, what was done to it, what is next and when.
 
     `age_ms` counts from its roll-over, or from its creation as long as it was not `rolled`. `done`: the actions of its
-    policy that are carried out, as `<phase>.<action>`. `next` is the phase that it comes to, at `next_at_ms`; null
-    where there is none, or where its roll-over comes first. `under_way`: what is being done now. `error`: what went
-    wrong, or keeps it from going on. `not_carried_out`: actions of the policy that the backend leaves out, with the
-    reason.
+    policy that are carried out, as `<phase>.<action>`; `due`: those that the next pass carries out. `next` is the phase
+    that it comes to, at `next_at_ms`; null where there is none, or where its roll-over comes first. `under_way`: what
+    is being done now. `error`: what went wrong, or keeps it from going on. `not_carried_out`: actions of the policy
+    that the backend leaves out, with the reason.
     """
 
     index: str
@@ -54,6 +55,7 @@ class AgeingIndex(Struct, frozen=True, kw_only=True):
     docs: int
     bytes: int
     done: list[str]
+    due: list[str] = []
     next: str | None = None
     next_at_ms: int | None = None
     under_way: str | None = None

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ...ilm import IlmError
-from ...ilm.policies import Policy, default_policy, parse
+from ...ilm.policies import Policy, default_policy, differences, parse
 from ..history_rows.policy_changes import policy_change_row
 from ..ports import StoredDocument, Version
 from ..principal import Principal
@@ -101,7 +101,7 @@ def changed(before: InForce, policy: Policy | None, *, by: Principal, at_ms: int
     """
     source = "default" if policy is None else "document"
     after = default_policy(before.family) if policy is None else policy
-    if before.policy is not None and source == before.source and after.document() == before.policy.document():
+    if before.policy is not None and source == before.source and not differences(before.policy, after):
         return None
     old = before.document or PolicyDocument(family=before.family, since_ms=at_ms)
     document = replace(

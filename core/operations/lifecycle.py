@@ -10,12 +10,21 @@ from ...definitions.source.documents import read_documents
 from ...definitions.source.nodes import Node
 from ...ilm import IlmError
 from ...ilm.lifecycle import IndexStatus
-from ...ilm.policies import FAMILIES, Fault, Policy, PolicyInvalid, default_policy, parse, retention_ms
+from ...ilm.policies import (
+    FAMILIES,
+    Fault,
+    Policy,
+    PolicyInvalid,
+    default_policy,
+    disagreements,
+    parse,
+    retention_ms,
+)
 from ..engine import Engine
 from ..errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
 from ..lifecycle.documents import DOCUMENT_MAX_BYTES, InForce, changed
 from ..lifecycle.keeper import NOTE_ID, LastPassDocument
-from ..lifecycle.words import retention_change, shortens
+from ..lifecycle.words import less_long
 from ..principal import Principal
 from ..violations import wire_violations
 
@@ -36,6 +45,8 @@ class Ageing:
         policies = {one.family: one.policy for one in found if one.policy is not None}
         indices: list[IndexStatus] = []
         findings = [f"{one.family}: {one.fault}; nothing of it ages" for one in found if one.fault is not None]
+        if len(policies) == len(FAMILIES):
+            findings += disagreements(policies)
         try:
             findings += await keeper.backend.findings(policies)
             indices = await keeper.backend.status(policies, now_ms)
@@ -81,12 +92,12 @@ class Ageing:
             index = await self._keeper.delivery.row_index()
             document = changed(before, policy, by=principal, at_ms=self._engine.clock.now_ms(), index=index)
             if document is None:
-                return PolicyChanged(_policy_view(before), changed=False)
+                return PolicyChanged(_policy_view(before), _policy_view(before), changed=False)
             _check_audit(before, policy or default_policy(family), yes)
             after = await policies.write(before, document)
             if after is not None:
                 self._keeper.changed()
-                return PolicyChanged(_policy_view(after), changed=True)
+                return PolicyChanged(_policy_view(before), _policy_view(after), changed=True)
         raise Unavailable(f"the policy of {family} is being changed by others all the time")
 
     async def _last_pass(self) -> LastPass | None:
@@ -140,8 +151,9 @@ def _check_revision(before: InForce, wanted: int | None) -> None:
 
 def _check_audit(before: InForce, new: Policy, yes: bool) -> None:
     """The trail is never kept less long by accident. Raises: Conflict."""
-    if before.family == "audit" and not yes and shortens(before.policy, new):
-        raise Conflict(f"{retention_change(before.policy, new)}; say so with yes=true (`--yes`) to have it so")
+    shorter = less_long(before.policy, new) if before.family == "audit" and not yes else None
+    if shorter is not None:
+        raise Conflict(f"{shorter}; say so with yes=true (`leasehold ilm apply --yes`) if that is meant")
 
 
 def _policy_view(found: InForce) -> PolicyView:
@@ -170,6 +182,7 @@ def _index_view(status: IndexStatus, now_ms: int) -> AgeingIndex:
         docs=status.docs,
         bytes=status.bytes,
         done=list(status.done),
+        due=list(status.due),
         next=status.next_phase,
         next_at_ms=status.next_at_ms,
         under_way=status.under_way,

@@ -8,7 +8,7 @@ import typer
 
 from .... import __version__
 from ....claim.command import worker
-from . import instances, lanes, workflows
+from . import instances, lanes, lifecycle, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .replays import check, replay
@@ -48,4 +48,5 @@ app.add_typer(workflows.app, name="workflows")
 app.add_typer(instances.app, name="instances")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(documents.app, name="tenants")
+app.add_typer(lifecycle.app, name="ilm")
 app.command()(elasticsearch)
