@@ -18,6 +18,7 @@ from ..tenancy.adaptive import AdaptiveLimit
 from ..tenancy.costs import Costs
 from ..tenancy.quotas import Quota
 from .access import Access, Refusals
+from .audit import Trail
 from .catalog import Catalog
 from .catalog.canaries import Canaries
 from .change_feed import Change, Feeds, Watch
@@ -42,10 +43,12 @@ from .lanes.quotas.breakers import Breakers
 from .lanes.quotas.served_elsewhere import ServedElsewhere
 from .lanes.quotas.share_keeper import ShareKeeper
 from .lanes.remembering import MemoryName, Recalled, Remembering
+from .lifecycle.keeper import Keeper
 from .metrics import Metrics
 from .peers import LookAt, Peers, QuotaAt
 from .ports import Clock, Store, StoredDocument
 from .principal import Principal
+from .retention.retention import Retention
 from .settings import Settings
 from .tenants import Tenants
 from .usage.budgets import Budgets
@@ -93,8 +96,15 @@ class Engine:
         self.refusals = Refusals(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
         self.access = Access(self.refusals)
         self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
+        self.trail = Trail(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
         self.history = History(
-            store=store, names=names, clock=clock, random=random, settings=settings.history, metrics=metrics
+            store=store,
+            names=names,
+            clock=clock,
+            random=random,
+            settings=settings.history,
+            metrics=metrics,
+            trail=self.trail,
         )
         self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
         self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
@@ -106,7 +116,23 @@ class Engine:
         self.history.on_attempt = self.budgets.on_its_way
         self.history.on_confirmed = self._row_confirmed
         self._counting = Counting(
-            store=store, names=names, clock=clock, settings=settings.usage, metrics=metrics, due=self._owns_first_lane
+            store=store,
+            names=names,
+            clock=clock,
+            settings=settings.usage,
+            metrics=metrics,
+            due=self._owns_first_lane,
+            kept_days=settings.retention.usage_kept_days,
+        )
+        self.ageing = Keeper(
+            store=store,
+            names=names,
+            clock=clock,
+            settings=settings.lifecycle,
+            metrics=metrics,
+            replica_id=replica_id,
+            trail=self.trail,
+            due=self._owns_first_lane,
         )
         self.breakers = Breakers(clock=clock, metrics=metrics, tenants=self.tenants)
         self.breakers.on_changed = self._stop_changed
@@ -123,6 +149,7 @@ class Engine:
             queue=self.queue,
             budget=Budget(settings.windows.line_max_steps, settings.windows.max_steps),
             history=self.history,
+            trail=self.trail,
             places=self.places,
             tenants=self.tenants,
             shares=self.shares,
@@ -162,6 +189,7 @@ class Engine:
             every_ms=settings.tenancy.exchange_every_ms,
             metrics=metrics,
         )
+        self.retention = Retention(self, self._owns_first_lane)
         self._attending = False
         self._feeds = Feeds(store, clock)
         self._control_watch: Watch | None = None
@@ -180,6 +208,7 @@ class Engine:
 
     async def open(self) -> None:
         """Learn where things are and start the loops. Raises: StoreError."""
+        await self.trail.open()
         await self.history.open()
         await self.tenants.open()
         await self.budgets.open()
@@ -193,7 +222,10 @@ class Engine:
         self._spawn(self.served_elsewhere.run())
         self._spawn(self.budgets.run())
         self._spawn(self._counting.run())
+        self._spawn(self.ageing.run())
+        self._spawn(self.retention.run())
         self._spawn(self.refusals.run())
+        self._spawn(self.trail.run())
         await self._watch()
 
     async def leave(self) -> None:
@@ -220,6 +252,7 @@ class Engine:
         await self.leave()
         self.breakers.close()
         await self.refusals.close()
+        await self.trail.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -305,7 +338,7 @@ class Engine:
         return sorted({lease.address for lease in self.control.leases if self._elsewhere(lease) and lease.address})
 
     def _owns_first_lane(self) -> bool:
-        """Whether it is this replica that counts usage."""
+        """Whether it is this replica that sees to what one replica sees to: counting usage, the ageing of history."""
         first = self.lanes.get(min((lease.lane for lease in self.control.leases), default=""))
         return first is not None and first.open
 
@@ -387,7 +420,7 @@ class Engine:
                 await self.draining.finish(lane.name)
         else:
             lane.open = not (self._closing or lane.closed)
-            await asyncio.gather(lane.residency.run(), lane.children.run())
+            await asyncio.gather(lane.residency.run(), lane.children.run(), lane.start_trail.recover())
 
     async def _watch(self) -> None:
         """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""

@@ -69,6 +69,11 @@ class Metrics:
         self._history_lag = Gauge(
             "leasehold_history_lag_records", "Records produced and not yet confirmed.", registry=self.registry
         )
+        self._history_lag_s = Gauge(
+            "leasehold_history_lag_seconds",
+            "How long the record that has waited longest has been on its way to history.",
+            registry=self.registry,
+        )
         self._feeds = Gauge(
             "leasehold_change_feed_in_use",
             "1 for the feed that watches an index: fleet (pushed) or stats (asked for).",
@@ -145,6 +150,12 @@ class Metrics:
             "Refusals that left no row in the audit trail: too many at once, or Elasticsearch did not take them.",
             registry=self.registry,
         )
+        self._cleared = Counter(
+            "leasehold_retention_cleared_total",
+            "Documents that retention has deleted, and quotas that it has struck gone lanes off, by kind.",
+            ("kind",),
+            registry=self.registry,
+        )
         self._share_writes = Counter(
             "leasehold_quota_share_writes_total",
             "Writes of quotas' shares: written, or lost to another replica's write (lost).",
@@ -210,10 +221,11 @@ class Metrics:
         """Count items of a group write that were answered 409; the fence is not among them."""
         self._conflicts.labels(index).inc(items)
 
-    def history(self, confirmed: int, lag_records: int) -> None:
-        """Count records confirmed in history, and say how many are still on their way."""
+    def history(self, confirmed: int, lag_records: int, lag_ms: int) -> None:
+        """Count records confirmed in history, and say how many are still on their way, and since when the oldest is."""
         self._history_records.inc(confirmed)
         self._history_lag.set(lag_records)
+        self._history_lag_s.set(lag_ms / 1_000)
 
     def feed_in_use(self, index: str, feed: str) -> None:
         """Say which feed watches the index."""
@@ -280,6 +292,11 @@ class Metrics:
     def refusals_dropped(self, count: int) -> None:
         """Count refusals that leave no row."""
         self._refusals_dropped.inc(count)
+
+    def cleared(self, kind: str, documents: int) -> None:
+        """Count documents of a kind that retention has cleared."""
+        if documents:
+            self._cleared.labels(kind).inc(documents)
 
     def share_write(self, written: bool) -> None:
         """Count one write of a quota's document."""

@@ -1,4 +1,4 @@
-"""Rows of history by their ids, with their sources.
+"""Rows of history by their ids, with their sources or without.
 
 Index: one history alias (an id is looked for in every index behind it). No sort. Relies on a refresh that began after
 the rows that it must see were confirmed. Cost: one term lookup an id and segment, one source a row.
@@ -12,6 +12,11 @@ from typing import Any
 ROWS_A_SEARCH = 100
 
 
-def rows_by_id_body(ids: Sequence[str]) -> dict[str, Any]:
+def rows_by_id_body(ids: Sequence[str], *, sources: bool = True) -> dict[str, Any]:
     """At most `ROWS_A_SEARCH` ids; one that stands in two indices is two hits."""
-    return {"query": {"ids": {"values": list(ids)}}, "size": 2 * ROWS_A_SEARCH, "track_total_hits": False}
+    return {
+        "query": {"ids": {"values": list(ids)}},
+        "_source": sources,
+        "size": 2 * ROWS_A_SEARCH,
+        "track_total_hits": False,
+    }

@@ -27,10 +27,11 @@ def _of_instance(instance: Instance, facts: Facts) -> Iterator[Cause]:
         yield _without_owner(facts)
     if instance.status in FINAL_INSTANCE and facts.live:
         lag = counted(facts.history_lag_records, "record")
+        since = f", the oldest since {facts.history_lag_ms / 1_000:.1f} s" if facts.history_lag_ms else ""
         yield Cause(
             "history",
-            f"it has ended, and its record is on its way into history; this replica has {lag} to deliver",
-            "wait; if it lasts, look at leasehold_history_lag_records and at Elasticsearch",
+            f"it has ended, and its record is on its way into history; this replica has {lag} to deliver{since}",
+            "wait; if it lasts, look at leasehold_history_lag_seconds and at Elasticsearch",
         )
     if instance.status is InstanceStatus.PAUSED:
         by = f" by {instance.paused_by}" if instance.paused_by else ""

@@ -86,3 +86,4 @@ class Facts(Struct, frozen=True, kw_only=True):
     quota: QuotaFacts | None = None
     quotas: Mapping[str, QuotaFacts] = {}
     history_lag_records: int = 0
+    history_lag_ms: int = 0

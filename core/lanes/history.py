@@ -4,6 +4,12 @@ The order makes repeats harmless: the lane document names a record and its concr
 the record is written by `create` under an id of its own, so a repeat meets 409 in that same index; an instance's
 document is deleted only after a refresh of history that began after its last record was confirmed, so that it can be
 read by id at every moment. Nothing here is lost with the process: a take-over finds the outboxes in the documents.
+
+History rolls: which index an alias writes to is looked up again every few seconds while records are made. A record that
+was named for an index before still goes there. Where that takes no more writes or is gone, history is searched for the
+row, and only if it is nowhere does the lane document name another index for it.
+
+Rows of the audit trail are handed to its one writer (`core.audit`), which numbers and chains them.
 """
 
 from __future__ import annotations
@@ -18,8 +24,10 @@ import structlog
 from msgspec.structs import replace
 
 from ...ilm import IndexNames
-from ..errors import StoreError, StoreRejected
+from ..audit import Outcome, Trail
+from ..errors import StoreError
 from ..es.lines import create_line_in, newest_line_in
+from ..es.rows_held import rows_held
 from ..history_rows import stripped_row
 from ..machine.events import AttemptRecord
 from ..metrics import Metrics
@@ -31,6 +39,8 @@ from .memory.resident import Named, Resident
 
 log = structlog.get_logger(__name__)
 
+# How long the index that an alias writes to is taken for granted. A rolled one takes writes for hours at least.
+_INDICES_FOR_MS = 10_000
 # A request is closed above the first; Elasticsearch takes 100 MB at most. A row above the second goes without payloads:
 # that of an instance holds the results of all items of its foreach steps.
 _BULK_MAX_BYTES = 5_000_000
@@ -41,11 +51,12 @@ _RETRY_MAX_MS = 5_000
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One record on its way."""
+    """One record on its way. `repeated`: an earlier owner may have written it."""
 
     resident: Resident
     row_id: str
     entry: OutboxEntry
+    repeated: bool = False
     stripped: bool = False
 
 
@@ -61,6 +72,7 @@ class History:
         random: Random,
         settings: HistorySettings,
         metrics: Metrics,
+        trail: Trail,
     ) -> None:
         self._store = store
         self._names = names
@@ -68,6 +80,7 @@ class History:
         self._random = random
         self._settings = settings
         self._metrics = metrics
+        self._trail = trail
         self._aliases = {
             "step": names.steps,
             "instance": names.instances,
@@ -77,8 +90,14 @@ class History:
             "share": names.events,
         }
         self._write_indices: dict[str, str] = {}
+        self._looked_up_ms = 0
+        self._look_up_wanted = asyncio.Event()
         self._waiting: deque[Record] = deque()
-        self._on_the_way: set[tuple[Resident, str]] = set()
+        # Since when, by the monotonic clock; the oldest come first.
+        self._on_the_way: dict[tuple[Resident, str], int] = {}
+        self._unmade: set[tuple[Resident, str]] = set()
+        # Records whose index takes no more writes.
+        self._homeless: list[Record] = []
         self._confirmed: list[Resident] = []
         self._wanted = asyncio.Event()
         self._refresh_wanted = asyncio.Event()
@@ -95,26 +114,41 @@ class History:
         return len(self._on_the_way)
 
     @property
+    def lag_ms(self) -> int:
+        """How long the record that has waited longest has been on its way."""
+        oldest_ms = next(iter(self._on_the_way.values()), None)
+        return 0 if oldest_ms is None else max(0, self._clock.monotonic_ms() - oldest_ms)
+
+    @property
     def behind(self) -> bool:
         """Whether admission is to close until history has caught up."""
-        return len(self._on_the_way) > self._settings.lag_max_records
+        return len(self._on_the_way) > self._settings.lag_max_records or self.lag_ms > self._settings.lag_max_ms
 
     async def open(self) -> None:
-        """Learn the concrete indices that the aliases write to now."""
-        for kind, alias in self._aliases.items():
-            self._write_indices[kind] = await self._store.resolve_write_index(alias)
+        """Learn the concrete indices that the aliases write to now. Raises: StoreError."""
+        self._looked_up_ms = self._clock.monotonic_ms()
+        aliases = sorted(set(self._aliases.values()))
+        found = await asyncio.gather(*map(self._store.resolve_write_index, aliases))
+        indices = dict(zip(aliases, found, strict=True))
+        self._write_indices = {kind: indices[alias] for kind, alias in self._aliases.items()}
 
     def index(self, kind: str) -> str:
         """The concrete index for a new record of that kind."""
+        if self._clock.monotonic_ms() - self._looked_up_ms > _INDICES_FOR_MS:
+            self._look_up_wanted.set()
         return self._write_indices[kind]
 
-    def deliver(self, resident: Resident, named: Named) -> None:
-        """Send the records that an acknowledged document names, as far as they are not on their way yet."""
-        outbox, on_the_way = resident.outbox, self._on_the_way
+    def deliver(self, resident: Resident, named: Named, *, repeated: bool = False) -> None:
+        """Send the records that an acknowledged document names, as far as they are not on their way yet.
+
+        `repeated`: the document was read, so an earlier owner may have sent them.
+        """
+        outbox, on_the_way, now_ms = resident.outbox, self._on_the_way, self._clock.monotonic_ms()
         for row_id, record in named:
-            if outbox.get(row_id) is record and (resident, row_id) not in on_the_way:
-                on_the_way.add((resident, row_id))
-                self._waiting.append(Record(resident, row_id, record.entry))
+            pair = (resident, row_id)
+            if outbox.get(row_id) is record and pair not in on_the_way and pair not in self._unmade:
+                on_the_way[pair] = now_ms
+                self._waiting.append(Record(resident, row_id, record.entry, repeated))
                 if record.entry.record is not None:
                     self.on_attempt(row_id, resident.instance.tenant, record.entry.record)
         if self._waiting:
@@ -128,11 +162,17 @@ class History:
     def forget(self, lane: object) -> None:
         """The lane is lost: its next owner delivers."""
         self._waiting = deque(record for record in self._waiting if record.resident.lane is not lane)
-        self._on_the_way = {pair for pair in self._on_the_way if pair[0].lane is not lane}
+        self._on_the_way = {pair: since for pair, since in self._on_the_way.items() if pair[0].lane is not lane}
+        self._unmade = {pair for pair in self._unmade if pair[0].lane is not lane}
+        self._homeless = [record for record in self._homeless if record.resident.lane is not lane]
         self._confirmed = [resident for resident in self._confirmed if resident.lane is not lane]
 
     async def pass_once(self) -> int:
         """Send one bulk of what waits; returns how many records were confirmed."""
+        if self._homeless:
+            homeless, self._homeless = self._homeless, []
+            await self._redirect(homeless)
+            await self._back_off()
         batch, lines = self._drawn_up(self._cut())
         if not batch:
             return 0
@@ -140,11 +180,12 @@ class History:
             items = await self._store.bulk(lines)
         except StoreError as error:
             log.warning("history.delivery_failed", records=len(batch), error=str(error))
+            self._metrics.history(0, self.lag_records, self.lag_ms)
             self._waiting.extendleft(reversed(batch))
             await self._back_off()
             return 0
         confirmed = await self._read_answers(batch, items)
-        self._metrics.history(confirmed, self.lag_records)
+        self._metrics.history(confirmed, self.lag_records, self.lag_ms)
         return confirmed
 
     def _drawn_up(self, records: list[Record]) -> tuple[list[Record], list[bytes]]:
@@ -157,7 +198,14 @@ class History:
                 self._waiting.extendleft(reversed(records[place:]))
                 break
             row = self._row(record)
-            if row is not None:
+            if row is None:
+                # It stays in its document, and is no lag: nothing waits for it.
+                pair = (record.resident, record.row_id)
+                self._on_the_way.pop(pair, None)
+                self._unmade.add(pair)
+            elif record.entry.kind == "audit":
+                self._hand_to_trail(record, row)
+            else:
                 batch.append(record)
                 lines += (_line_of(record), row)
                 size_bytes += len(row)
@@ -172,6 +220,17 @@ class History:
             self._metrics.loop_failed("history")
             log.exception("history.record_not_made", row=record.row_id)
             return None
+
+    def _hand_to_trail(self, record: Record, row: bytes) -> None:
+        def done(outcome: Outcome) -> None:
+            if outcome == "standing":
+                self._confirm(record)
+                self._metrics.history(1, self.lag_records, self.lag_ms)
+            elif (record.resident, record.row_id) in self._on_the_way:
+                self._homeless.append(record)
+                self._wanted.set()
+
+        self._trail.submit(record.row_id, row, index=record.entry.index, done=done, repeated=record.repeated)
 
     async def refresh_once(self) -> int:
         """Make what is confirmed readable by search, then let the documents go; returns how many."""
@@ -199,6 +258,18 @@ class History:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run_delivery())
             group.create_task(self._run_refresh())
+            group.create_task(self._run_look_ups())
+
+    async def _run_look_ups(self) -> None:
+        """Learn where an alias writes by now, when a record is to be named whose index was looked up a while ago."""
+        while True:
+            await self._look_up_wanted.wait()
+            self._look_up_wanted.clear()
+            try:
+                await self.open()
+            except StoreError as error:
+                log.warning("history.look_up_failed", error=str(error))
+                await asyncio.sleep(_RETRY_MS / 1_000)
 
     async def _run_delivery(self) -> None:
         while True:
@@ -206,7 +277,7 @@ class History:
             self._wanted.clear()
             # No caller waits for a row, and each bulk costs an fsync that commits have to share.
             await asyncio.sleep(self._settings.linger_ms / 1_000)
-            while self._waiting:
+            while self._waiting or self._homeless:
                 self._metrics.loop("history")
                 await self.pass_once()
 
@@ -252,9 +323,8 @@ class History:
                 log.warning("history.record_failed", row=record.row_id, status=item.status, reason=item.error_reason)
                 retry.append(record)
         self._waiting.extend(retry)
-        if closed:
-            await self._redirect(closed)
-        if retry or closed:
+        self._homeless += closed
+        if retry:
             await self._back_off()
         else:
             self._failures = 0
@@ -263,50 +333,50 @@ class History:
     def _confirm(self, record: Record) -> None:
         pair = (record.resident, record.row_id)
         if pair in self._on_the_way:
-            self._on_the_way.discard(pair)
+            del self._on_the_way[pair]
             if record.entry.record is not None:
                 self.on_confirmed(record.row_id, record.resident.instance.tenant)
             record.resident.lane.confirm(record.resident, record.row_id)
 
     async def _redirect(self, records: list[Record]) -> None:
-        """The index that the outboxes name takes no more writes: what it holds is confirmed, the rest goes elsewhere.
+        """The index that the outboxes name takes no more writes: what history holds is confirmed, the rest goes on.
 
         A record that goes to another index is first named there by its lane document, as every record is.
         """
+        by_index: dict[tuple[str, str], list[Record]] = {}
         for record in records:
             if record.entry.kind == "memory":
                 # Its index has no other to follow it.
                 self._waiting.append(record)
-                continue
-            try:
-                held = await self._held(record)
-                index = await self._store.resolve_write_index(self._aliases[record.entry.kind])
-            except StoreError as error:
-                log.warning("history.redirect_failed", row=record.row_id, error=str(error))
-                self._waiting.append(record)
-                continue
-            if held:
-                self._confirm(record)
-            elif index == record.entry.index:
-                self._waiting.append(record)
             else:
-                self._write_indices[record.entry.kind] = index
-                self._rename(record, index)
-
-    async def _held(self, record: Record) -> bool:
-        try:
-            return await self._store.get(record.entry.index, record.row_id) is not None
-        except StoreRejected as error:
-            if error.status == 404:
-                return False
-            raise
+                key = (self._aliases[record.entry.kind], record.entry.index)
+                by_index.setdefault(key, []).append(record)
+        for (alias, closed), group in by_index.items():
+            try:
+                index = await self._store.resolve_write_index(alias)
+                held = await rows_held(self._store, alias, closed, [record.row_id for record in group])
+            except StoreError as error:
+                log.warning("history.redirect_failed", index=closed, records=len(group), error=str(error))
+                self._waiting.extend(group)
+                continue
+            log.info("history.redirected", index=closed, to=index, records=len(group), held=len(held))
+            for record in group:
+                if record.row_id in held:
+                    self._confirm(record)
+                elif index == closed:
+                    self._waiting.append(record)
+                else:
+                    self._write_indices[record.entry.kind] = index
+                    self._rename(record, index)
 
     def _rename(self, record: Record, index: str) -> None:
         resident, row_id = record.resident, record.row_id
+        if self._on_the_way.pop((resident, row_id), None) is None:
+            # The lane was lost meanwhile, and its next owner delivers.
+            return
         known = resident.outbox.get(row_id)
         row = None if known is None else known.row
         resident.put_outbox(row_id, replace(record.entry, index=index), row)
-        self._on_the_way.discard((resident, row_id))
         # The acknowledgement of this write delivers the record to the index that it names.
         resident.lane.committer.touch(resident)
 

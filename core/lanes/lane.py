@@ -37,6 +37,7 @@ from . import codec
 from .children.keeping import Children
 from .commits.committer import Committer
 from .commits.drafts import Write
+from .commits.start_journal import StartEntry
 from .event_log import log_entry
 from .forgotten import clear_up
 from .groups.groups import Groups
@@ -50,6 +51,7 @@ from .quotas.instances import Instances
 from .quotas.lane_quotas import LaneQuotas
 from .records import Records
 from .remembering import Remembering
+from .start_trail import StartTrail
 from .tickets import Ticket
 from .timers import Timers
 
@@ -90,6 +92,7 @@ class Lane:
         self.remembering = Remembering(parts.store, parts.names.keys)
         self.records = Records(self)
         self.children = Children(self)
+        self.start_trail = StartTrail(self)
         self.windows = Windows(
             parts.queue,
             parts.budget,
@@ -221,7 +224,7 @@ class Lane:
         if resident.outbox:
             if any(record.entry.kind == "memory" for record in resident.outbox.values()):
                 self.remembering.left(instance)
-            self._history.deliver(resident, resident.named_records())
+            self._history.deliver(resident, resident.named_records(), repeated=True)
         self.part(resident)
         self.children.loaded(resident)
         self.residency.consider(resident)
@@ -289,6 +292,9 @@ class Lane:
         self.admission.acknowledged(resident)
         if runs_less:
             self.admission.freed(resident.instance.tenant)
+
+    def started(self, slot: str, entry: StartEntry) -> None:
+        self.start_trail.stand(slot, entry)
 
     def gone(self, resident: Resident) -> None:
         self.residency.ended(resident.id, resident.version)

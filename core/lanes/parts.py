@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...ilm import IndexNames
 from ...tenancy.adaptive import AdaptiveLimit
 from ...tenancy.costs import Costs
+from ..audit import Trail
 from ..catalog import Catalog
 from ..metrics import Metrics
 from ..ports import Clock, Store, StoredDocument
@@ -43,6 +44,7 @@ class Parts:
     queue: ReadyQueue
     budget: Budget
     history: History
+    trail: Trail
     places: Places
     tenants: Tenants
     shares: ShareKeeper

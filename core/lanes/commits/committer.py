@@ -12,6 +12,9 @@ are acknowledged. What an item's answer means:
 - 429, 413 for the request: the bulk is halved, the lane backs off with jitter, admission closes, and narrows.
 - 400: this instance is set aside with that reason, the others go on.
 - 403, 404 for the index: the lane is unavailable and tries again.
+
+The first item of a bulk with somebody's starts is their entry in the journal (`start_journal`): they are answered only
+when it stands too.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from ....tenancy.adaptive import AdaptiveLimit
 from ...errors import OutcomeUnknown, StoreRejected, StoreUnavailable
@@ -34,6 +38,7 @@ from .. import codec
 from ..memory.resident import Answer, Resident
 from .drafts import Drafts, Write
 from .own_writes import OwnWrites
+from .start_journal import Journaled, StartEntry, StartJournal
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +47,8 @@ _NOT_NOW = frozenset({403, 429})
 _NO_INDEX = "index_not_found_exception"
 # A bulk that is under way for longer than this keeps no other from leaving.
 _LATE_MS = 50
+# Slots of the journal of starts are deleted when none was needed for so long.
+_SWEEP_AFTER_S = 1.0
 
 
 class CommitListener(Protocol):
@@ -52,6 +59,9 @@ class CommitListener(Protocol):
 
     def acknowledged(self, resident: Resident, write: Write) -> None:
         """A write of the instance stands: the records that it named may be delivered, its intents carried out."""
+
+    def started(self, slot: str, entry: StartEntry) -> None:
+        """These starts stand: they go into the audit trail, and then the slot of their entry is done with."""
 
     def gone(self, resident: Resident) -> None:
         """The document is deleted, by this owner or by an earlier one that finished it."""
@@ -87,6 +97,7 @@ class Committer:
         self._store = store
         self._index = index
         self._drafts = Drafts(epoch=epoch, writer=writer, limits=limits)
+        self.journal = StartJournal(epoch=epoch, writer=writer)
         self._clock = clock
         self._random = random
         self._settings = settings
@@ -98,6 +109,7 @@ class Committer:
         self._scheduled = False
         self._sent_at_ms = 0
         self._late: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._bulk_documents = settings.bulk_max_documents
@@ -137,8 +149,9 @@ class Committer:
     def close(self) -> list[Answer]:
         """Write no more. Returns the answers that nobody will settle now; bulks in flight settle theirs."""
         self._closed = True
-        if self._late is not None:
-            self._late.cancel()
+        for timer in (self._late, self._sweep):
+            if timer is not None:
+                timer.cancel()
         answers = [answer for resident in self._changed for answer in resident.answers]
         for resident in self._changed:
             resident.answers = []
@@ -167,11 +180,35 @@ class Committer:
             writes = self._cut()
             if not writes:
                 return
-            self._bulks += 1
-            self._sent_at_ms = self._clock.monotonic_ms()
-            task = asyncio.get_running_loop().create_task(self._send(writes))
-            self._tasks.add(task)
-            task.add_done_callback(self._sent)
+            self._leave(writes, self.journal.entry_for(writes, self._clock.now_ms()))
+
+    def _leave(self, writes: list[Write], journaled: Journaled | None) -> None:
+        self._bulks += 1
+        self._sent_at_ms = self._clock.monotonic_ms()
+        task = asyncio.get_running_loop().create_task(self._send(writes, journaled))
+        self._tasks.add(task)
+        task.add_done_callback(self._sent)
+
+    def audited(self, slot: str) -> None:
+        """The rows of the entry in that slot stand. A lane that has become quiet is swept a little later."""
+        self.journal.done(slot)
+        self.sweep_later()
+
+    def sweep_later(self) -> None:
+        """Delete the journal's slots once none of them has been needed for a while."""
+        if self.journal.quiet and self._sweep is None and not self._closed:
+            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_AFTER_S, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        self._sweep = None
+        if self._closed or not self.journal.quiet:
+            return
+        if self._bulks or self._changed:
+            self.sweep_later()
+            return
+        journaled = self.journal.sweep()
+        if journaled is not None:
+            self._leave([], journaled)
 
     def _may_send(self) -> bool:
         """Whether a bulk may leave now. Beside another one it has to be worth it, or that one has to be late.
@@ -225,8 +262,10 @@ class Committer:
                 self._listener.refused(resident, write.reason, write.answers)
         return writes
 
-    async def _send(self, writes: list[Write]) -> None:
-        lines = [line for write in writes for line in write.lines]
+    async def _send(self, writes: list[Write], journaled: Journaled | None) -> None:
+        lines = [] if journaled is None else [*journaled.lines]
+        for write in writes:
+            lines += write.lines
         lines += self._fence
         unknown: list[Write] = []
         self._metrics.bulk(self._index, len(writes))
@@ -234,15 +273,19 @@ class Committer:
         try:
             items = await self._answered(number, lines)
         except StoreUnavailable as error:
+            self._untouched(journaled)
             self._push_back(writes, str(error))
         except OutcomeUnknown as error:
             log.warning("commit.outcome_unknown", lane=self._index, instances=len(writes), error=str(error))
+            if journaled is not None:
+                self.journal.doubtful(journaled)
             unknown = writes
         except StoreRejected as error:
+            self._untouched(journaled)
             self._whole_request_rejected(writes, error)
         else:
             self.own_writes.acknowledge(items)
-            unknown = self._read_answers(writes, items)
+            unknown = self._read_answers(writes, items, journaled)
         try:
             if unknown:
                 await self._resolve(unknown)
@@ -263,7 +306,11 @@ class Committer:
         self._starts_limit.answered(number, self._clock.monotonic_ms())
         return items
 
-    def _read_answers(self, writes: list[Write], items: Sequence[BulkItem]) -> list[Write]:
+    def _untouched(self, journaled: Journaled | None) -> None:
+        if journaled is not None:
+            self.journal.untouched(journaled)
+
+    def _read_answers(self, writes: list[Write], items: Sequence[BulkItem], journaled: Journaled | None) -> list[Write]:
         """Settle what is certain; returns the writes whose outcome is not."""
         fence = items[-1]
         if fence.status == 409:
@@ -272,15 +319,16 @@ class Committer:
             self._listener.lost(f"the fence of {self._index} was refused: {fence.error_reason}")
             return []
         fenced = 200 <= fence.status < 300
+        at = 0 if journaled is None else len(journaled.slots)
+        journal_stands = journaled is None or self._journal_stands(journaled, items[:at], fenced)
         unknown: list[Write] = []
         held_back: list[tuple[Write, BulkItem]] = []
-        at = 0
         for write in writes:
             item = items[at + write.side_count]
             sides = items[at : at + write.side_count] if write.side_count else ()
             at += write.items
             if 200 <= item.status < 300 and not write.delete:
-                self._written(write, item, sides, fenced)
+                self._written(write, item, sides, fenced and (journal_stands or write.resident.started_by is None))
             elif item.status in _NOT_NOW or (item.status == 404 and item.error_type == _NO_INDEX):
                 held_back.append((write, item))
             elif write.delete:
@@ -295,12 +343,36 @@ class Committer:
             self._push_back([write for write, _ in held_back], held_back[0][1].error_reason)
         elif not fenced:
             self._slow_down(f"the fence item failed: {fence.error_reason}")
+        elif not journal_stands:
+            self._slow_down(f"the journal of starts was refused: {items[0].error_reason}")
         else:
             self._backoff_ms = 0
             self._grow()
+        if journaled is not None and journaled.entry is not None and journal_stands:
+            self._starts_stand(journaled.slots[0], journaled.entry, writes)
         if unknown:
             self._metrics.conflicts(self._index, sum(item.status == 409 for item in items[:-1]))
         return unknown
+
+    def _journal_stands(self, journaled: Journaled, items: Sequence[BulkItem], fenced: bool) -> bool:
+        """Whether the bulk's entry stands, or it has none. A slot without one that counts may be used again."""
+        if journaled.entry is None:
+            if not (fenced and all(item.status in (200, 404) for item in items)):
+                self.journal.untouched(journaled)
+            return True
+        if fenced and 200 <= items[0].status < 300:
+            return True
+        self.journal.untouched(journaled)
+        return False
+
+    def _starts_stand(self, slot: str, entry: StartEntry, writes: Sequence[Write]) -> None:
+        """Of the entry's starts those that stand are told of; the others are in the entry of their next write."""
+        stand = {write.resident.id for write in writes if write.resident.acknowledged_write_id == write.write_id}
+        groups = [replace(group, ids=[id for id in group.ids if id in stand]) for group in entry.groups]
+        for write in writes:
+            if write.resident.id in stand:
+                write.resident.started_by = None
+        self._listener.started(slot, replace(entry, groups=[group for group in groups if group.ids]))
 
     def _written(self, write: Write, item: BulkItem, sides: Sequence[BulkItem], fenced: bool) -> None:
         resident = write.resident

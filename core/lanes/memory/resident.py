@@ -12,6 +12,7 @@ from ....definitions.plan import Plan
 from ...machine import render_input
 from ...machine.state import FINAL_INSTANCE, Instance
 from ...ports import Version
+from ...principal import Principal
 from .. import codec
 from ..codec import Intent, OutboxEntry
 from ..tickets import Ticket
@@ -62,6 +63,7 @@ class Resident:
     charged for each lease that this owner granted, and since when (monotonic milliseconds) it runs.
     `counted`: as what it is counted in quotas of instances (`lanes.quotas.instances`).
     `strays` are side documents that it no longer refers to, the first `strays_stored` of them as its document says.
+    `started_by`: who started it, until that stands in the journal of starts (`commits.start_journal`).
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Resident:
         "progress",
         "ready",
         "side_writes",
+        "started_by",
         "stopped",
         "strays",
         "strays_stored",
@@ -134,6 +137,7 @@ class Resident:
         self.strays: list[str] = []
         self.strays_stored = 0
         self.childless = False
+        self.started_by: Principal | None = None
 
     @property
     def ready_key(self) -> tuple[int, int]:

@@ -101,6 +101,7 @@ class Explain:
             quota=quota,
             quotas=_quotas(instance, plan, lane) if lane is not None and owned else {},
             history_lag_records=self._engine.history.lag_records,
+            history_lag_ms=self._engine.history.lag_ms,
         )
 
     def _lane_facts(self, instance_id: str, owned: bool) -> LaneFacts:

@@ -28,7 +28,8 @@ class Admission:
         engine = self._engine
         if engine.history.behind:
             raise QuotaExceeded(
-                f"history is {engine.history.lag_records} records behind; starts are admitted again when it catches up",
+                f"history is {engine.history.lag_records} records and {engine.history.lag_ms / 1_000:.0f} s behind;"
+                " starts are admitted again when it catches up",
                 "history_lag",
             )
         if any(lane.committer.pushed_back for lane in engine.lanes.values()):

@@ -316,6 +316,7 @@ class Starts:
         )
         units.spend()
         resident = lane.add(instance, compiled.plan)
+        resident.started_by = principal
         if inputs_side is not None:
             resident.side_writes += (inputs_side,)
         if trigger_side is not None:
@@ -426,9 +427,13 @@ class Starts:
         elif lane is None:
             assert elsewhere is not None
             raise elsewhere
-        elif lane_of(instance_id) != lane.name:
+        now_ms, kept_ms = self._engine.clock.now_ms(), self._engine.settings.retention.keys_kept_ms
+        if lane_of(instance_id) != lane.name:
             # Its group has moved since: nobody was told of the id, for its instance never came to be.
-            instance_id = await self._keys.rename(key.id, holder, version, self._new_id(lane))
+            instance_id = await self._keys.renew(key.id, holder, version, self._new_id(lane), now_ms)
+        elif 2 * (now_ms - holder.created_at_ms) > kept_ms:
+            # Retention may be about to take the key, and what begins under it would be started again by a repeat.
+            await self._keys.renew(key.id, holder, version, instance_id, now_ms)
         recalled = await self._recall(asked)
         with await self._quotas.take(asked.limits, lane) as units:
             if instance_id in lane.residents:

@@ -1,0 +1,168 @@
+"""From the journal of starts into the audit trail: of this owner's starts as they stand, of earlier owners' once.
+
+What an earlier owner has not brought into the trail is found in the slots of its journal. Whether the trail holds a
+start is asked of the trail itself, by the instances' ids: an entry may stand in two slots, where an outcome was
+unknown. An entry may name instances that never came to be, since the entry and the creates are separate items of
+their bulk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..audit import Outcome
+from ..errors import StoreError
+from ..es.start_entries import IDS_A_SEARCH, audited_starts_body, ended_among_body, start_entries
+from ..history_rows.starts import starts_row
+from ..ports import StoredDocument
+from .commits.start_journal import StartedGroup, StartEntry
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+log = structlog.get_logger(__name__)
+
+_AGAIN_S = 5.0
+
+
+class _Workflow(Struct):
+    id: str | list[str]
+
+
+class _Row(Struct):
+    workflow: _Workflow
+
+
+class StartTrail:
+    """One lane's."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._trail = lane.parts.trail
+
+    def stand(self, slot: str, entry: StartEntry) -> None:
+        """The starts of this entry are acknowledged: their rows go out, and then its slot is done with."""
+        left = len(entry.groups)
+        if not left:
+            self._lane.committer.audited(slot)
+
+        def standing(_: Outcome) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self._lane.committer.audited(slot)
+
+        for row_id, row in _rows(entry):
+            self._trail.submit(row_id, row, index=None, done=standing)
+
+    async def recover(self) -> None:
+        """Bring what earlier owners left into the trail, once, however long Elasticsearch takes to answer."""
+        while not self._lane.closed:
+            try:
+                await self._recover_once()
+                return
+            except StoreError as error:
+                log.warning("lane.starts_not_recovered", lane=self._lane.name, error=str(error))
+            except Exception:
+                self._lane.parts.metrics.loop_failed("starts")
+                log.exception("lane.starts_not_recovered", lane=self._lane.name)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _recover_once(self) -> None:
+        store, index, epoch = self._lane.parts.store, self._lane.index, self._lane.epoch
+        async for page in start_entries(store, index):
+            entries = [(slot.id, _decoded(slot)) for slot in page]
+            earlier = [(slot, entry) for slot, entry in entries if entry is None or entry.epoch != epoch]
+            missing = await self._missing({id for _, entry in earlier if entry for id in _ids(entry)})
+            for slot, entry in earlier:
+                if self._lane.closed:
+                    return
+                self._adopt(slot, None if entry is None else _of(entry, missing))
+                missing.difference_update(() if entry is None else _ids(entry))
+
+    def _adopt(self, slot: str, entry: StartEntry | None) -> None:
+        """The slot is this owner's; what is left of its entry goes out."""
+        if entry is None or not entry.groups:
+            self._lane.committer.journal.adopt(slot)
+            self._lane.committer.sweep_later()
+            return
+        log.info("lane.starts_recovered", lane=self._lane.name, entry=entry.id, starts=len(list(_ids(entry))))
+        self._lane.committer.journal.adopt(slot, taken=True)
+        self.stand(slot, entry)
+
+    async def _missing(self, ids: set[str]) -> set[str]:
+        """Which of these exist, or did, and are not in the trail."""
+        missing: set[str] = set()
+        wanted = sorted(ids)
+        if wanted:
+            await self._lane.parts.store.refresh(self._lane.parts.names.audit)
+            await self._lane.parts.store.refresh(self._lane.parts.names.instances)
+        for at in range(0, len(wanted), IDS_A_SEARCH):
+            missing |= await self._missing_of(wanted[at : at + IDS_A_SEARCH])
+        return missing
+
+    async def _missing_of(self, ids: Sequence[str]) -> set[str]:
+        store, names = self._lane.parts.store, self._lane.parts.names
+        told = _named((await store.search(names.audit, audited_starts_body(ids))).hits)
+        left = [id for id in ids if id not in told]
+        if not left:
+            return set()
+        live = {one.id for one in await store.mget(self._lane.index, left) if one is not None}
+        ended = _named((await store.search(names.instances, ended_among_body(left))).hits)
+        return {id for id in left if id in live or id in ended}
+
+
+def _rows(entry: StartEntry) -> Iterator[tuple[str, bytes]]:
+    """One for each group, under ids that are the same whoever makes them."""
+    for number, group in enumerate(entry.groups, 1):
+        row = starts_row(
+            group.ids,
+            by=group.by,
+            roles=group.roles,
+            address=group.address,
+            workflow=group.workflow,
+            version=group.version,
+            tenant=group.tenant,
+            space=group.space,
+            at_ms=entry.at_ms,
+        )
+        yield f"{entry.id}:{number}", row
+
+
+def _decoded(slot: StoredDocument) -> StartEntry | None:
+    """None for what is no entry: it is deleted with the slots."""
+    try:
+        return msgspec.json.decode(slot.source, type=StartEntry)
+    except msgspec.MsgspecError as error:
+        log.error("lane.start_entry_unreadable", index=slot.index, id=slot.id, error=str(error))
+        return None
+
+
+def _ids(entry: StartEntry) -> Iterator[str]:
+    return (id for group in entry.groups for id in group.ids)
+
+
+def _of(entry: StartEntry, ids: Collection[str]) -> StartEntry:
+    """The entry with these instances alone."""
+    return replace(entry, groups=_narrowed(entry.groups, ids))
+
+
+def _narrowed(groups: Iterable[StartedGroup], ids: Collection[str]) -> list[StartedGroup]:
+    found = [replace(group, ids=[id for id in group.ids if id in ids]) for group in groups]
+    return [group for group in found if group.ids]
+
+
+def _named(rows: Iterable[StoredDocument]) -> set[str]:
+    """The instances that these rows are about."""
+    found: set[str] = set()
+    for row in rows:
+        id = msgspec.json.decode(row.source, type=_Row).workflow.id
+        found.update([id] if isinstance(id, str) else id)
+    return found
