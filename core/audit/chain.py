@@ -54,6 +54,10 @@ class Chain:
         self.voids: list[Void] = []
         self.seq = 0
         self.hash = FIRST_PREVIOUS
+        # What the head says: the last row confirmed, and the last announced. Its version counts the writes of it.
+        self.confirmed = (0, FIRST_PREVIOUS)
+        self.announced = (0, FIRST_PREVIOUS)
+        self.head_version = 1
         self._last_standing = (0, FIRST_PREVIOUS)
 
     def number(self, entry: Entry) -> Sealed:

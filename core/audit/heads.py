@@ -1,4 +1,8 @@
-"""Heads of chains: one document each in `workflow-keys`, that says which row is the last that was confirmed."""
+"""Heads of chains: one document each in `workflow-keys`, that says which row is the last that was confirmed.
+
+It is written before each bulk and after it. Before, it announces up to where the chain may go; so rows of a process
+that died meanwhile can be told from rows that somebody has added.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +10,18 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from ...ilm import IndexNames
 from ..errors import StoreError
 from ..es.chain_heads import HEADS_A_PAGE, chain_heads_body, newest_chain_heads_body
 from ..es.lines import create_line, delete_line, newest_line_in
 from ..ports import Store
-from .rows import HeadName
+from .rows import Head, HeadName
 
 NAMED_MAX = 1_000
 """Of so many chains the first row of a new one names the heads: those written last."""
 
 _PIT_KEEP_ALIVE_MS = 60_000
-
-
-class Head(Struct, frozen=True, tag_field="kind", tag="chain"):
-    """`seq` 0: nothing was confirmed yet. `at_ms`: when it was written; `index`: the concrete index of the chain."""
-
-    writer: str
-    index: str
-    seq: int
-    hash: str
-    at_ms: int
-    created_at_ms: int
-
-    @property
-    def id(self) -> str:
-        return f"chain:{self.writer}"
 
 
 async def begin_head(store: Store, names: IndexNames, head: Head) -> bool:
@@ -44,9 +32,12 @@ async def begin_head(store: Store, names: IndexNames, head: Head) -> bool:
     return item.status != 409
 
 
-async def write_head(store: Store, names: IndexNames, head: Head) -> None:
-    """A head never goes back, however late a write lands. Raises: StoreError; to be repeated until it returns."""
-    lines = [newest_line_in(names.keys, head.id, head.seq + 1), msgspec.json.encode(head)]
+async def write_head(store: Store, names: IndexNames, head: Head, version: int) -> None:
+    """Versions grow with each write, from 2, so that none that lands late takes the head back.
+
+    Raises: StoreError; to be repeated until it returns.
+    """
+    lines = [newest_line_in(names.keys, head.id, version), msgspec.json.encode(head)]
     (item,) = await store.bulk(lines)
     if item.status not in (200, 201, 409):
         raise StoreError(f"the head of chain {head.writer} could not be stored: {item.status} {item.error_reason}")

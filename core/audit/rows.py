@@ -51,6 +51,26 @@ class HeadName(Struct, frozen=True):
     hash: str
 
 
+class Head(Struct, frozen=True, tag_field="kind", tag="chain"):
+    """`seq` and `hash`: the last row that was confirmed, 0 for none. Up to row `announced` there may be more.
+
+    `index`: the concrete index of the chain; `at_ms`: when this was written.
+    """
+
+    writer: str
+    index: str
+    at_ms: int
+    created_at_ms: int
+    seq: int = 0
+    hash: str = FIRST_PREVIOUS
+    announced: int = 0
+    announced_hash: str = FIRST_PREVIOUS
+
+    @property
+    def id(self) -> str:
+        return f"chain:{self.writer}"
+
+
 def seal(id: str, row: bytes, *, writer: str, seq: int, previous: str) -> Sealed:
     """The row as number `seq` of the writer's chain. Raises: MsgspecError where the row is no JSON object."""
     source = msgspec.json.decode(row, type=dict[str, Any])

@@ -7,9 +7,10 @@ do to each request:
 - A row is refused, or stands already as another writer's: its number is void, and the next row of the chain says so.
 - The index takes no more writes: what it holds is found by realtime reads, the chain ends with the last row that
   stands, and the rest goes elsewhere. Voids of a chain that has ended are said in the next one.
-- The head can't be written: nobody is told that the rows stand until it is.
-- The process dies: rows beyond the head were confirmed to nobody. Whoever keeps them in an outbox submits them again
-  (`repeated`), and finds those that stand.
+- The head can't be written: nothing is sent that it does not announce, and nobody is told that rows stand which it does
+  not confirm.
+- The process dies: rows that the head announces and does not confirm were confirmed to nobody. Whoever keeps them in an
+  outbox submits them again (`repeated`), and finds those that stand.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ..es.lines import create_line
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from .chain import Chain, Entry, Outcome
-from .heads import Head, begin_head, heads_to_name, write_head
-from .rows import Sealed, chain_hash_of, open_row, own_row_id, void_row
+from .heads import begin_head, heads_to_name, write_head
+from .rows import Head, Sealed, chain_hash_of, open_row, own_row_id, void_row
 
 log = structlog.get_logger(__name__)
 
@@ -189,6 +190,8 @@ class Trail:
             chain = await self._begin(index)
         if not chain.lot:
             self._number(chain)
+        if chain.announced != (chain.seq, chain.hash):
+            await self._write_head(chain)
         if chain.lot and not await self._send(chain):
             return False
         if chain.voids or self._chains.get(index) is not chain:
@@ -208,7 +211,7 @@ class Trail:
         now_ms = self._clock.now_ms()
         self._begun += 1
         writer = f"{self._replica_id}-{now_ms:x}.{self._begun}"
-        if not await begin_head(self._store, self._names, Head(writer, index, 0, "", now_ms, now_ms)):
+        if not await begin_head(self._store, self._names, Head(writer, index, now_ms, now_ms)):
             raise StoreUnavailable(f"there is a chain {writer} already")
         chain = Chain(writer, index, now_ms)
         chain.opening = open_row(replica_id=self._replica_id, index=index, heads=heads, now_ms=now_ms)
@@ -335,14 +338,20 @@ class Trail:
     async def _confirm(self, chain: Chain) -> bool:
         """Move the head up to the last row, then tell who waits."""
         if chain.standing:
-            now_ms = self._clock.now_ms()
-            head = Head(chain.writer, chain.index, chain.seq, chain.hash, now_ms, chain.created_at_ms)
-            await write_head(self._store, self._names, head)
+            await self._write_head(chain, confirmed=True)
             released = chain.release()
             self._metrics.audit_rows(len(released))
             for entry in released:
                 self._tell(entry, "standing")
         return True
+
+    async def _write_head(self, chain: Chain, *, confirmed: bool = False) -> None:
+        at = (chain.seq, chain.hash)
+        chain.head_version += 1
+        standing = at if confirmed else chain.confirmed
+        head = Head(chain.writer, chain.index, self._clock.now_ms(), chain.created_at_ms, *standing, *at)
+        await write_head(self._store, self._names, head, chain.head_version)
+        chain.confirmed, chain.announced = standing, at
 
     async def _find(self, index: str, entries: list[Entry], *, closed: bool = False) -> bool:
         """Which of these stand there already; the others are to be written, or sent elsewhere."""
