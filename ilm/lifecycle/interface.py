@@ -19,8 +19,8 @@ BackendName = Literal["ilm", "ager"]
 class Done:
     """One thing that a pass did, or could not do.
 
-    `index` is the concrete index, or the alias where the action is `rollover`. `detail` is a sentence. `error` is a
-    sentence for what was refused, with the way out; None for what was done, and for a race that somebody else won.
+    `index` is the concrete index, "" for what concerns the family as a whole. `detail` says what came of it. `error` is
+    a sentence for what was refused, with the way out. Where somebody else was quicker, nothing is told.
     """
 
     family: str
@@ -36,9 +36,10 @@ class IndexStatus:
 
     `phase` is the phase that it is in. Its age counts from `rolled_at_ms`; while that is None, `created_at_ms` says how
     old it is, and nothing but its roll-over is due. `done`: the actions of its policy that are carried out, as
-    `<phase>.<action>`. `next_phase` and `next_at_ms`: what comes next and when; None where nothing does, or where its
-    roll-over comes first. `under_way`: what is being done at the moment. `error`: what went wrong or keeps it from
-    going on, with the way out. `not_carried_out`: actions that this backend leaves out, each with the reason.
+    `<phase>.<action>`. `due`: those that the next pass carries out. `next_phase` and `next_at_ms`: what comes next and
+    when; None where nothing does, or where its roll-over comes first. `under_way`: what is being done at the moment.
+    `error`: what went wrong or keeps it from going on, with the way out. `not_carried_out`: actions that this backend
+    leaves out, each with the reason.
     """
 
     family: str
@@ -50,6 +51,7 @@ class IndexStatus:
     docs: int
     bytes: int
     done: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
     next_phase: str | None = None
     next_at_ms: int | None = None
     under_way: str | None = None
