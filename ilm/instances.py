@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .fields import Mapping, boolean, date, double, group, integer, keyword, long, stored, text
+from .fields import Mapping, alias, boolean, date, double, group, integer, keyword, long, stored, text
 
 FIELDS: Mapping = {
     "@timestamp": date(),
@@ -14,21 +14,30 @@ FIELDS: Mapping = {
     "created_at": date(),
     "finished_at": date(),
     "duration_ms": long(),
+    # What is left of it without `human_wait_ms`: stored, since what a script computes has no percentiles without one.
+    "net_duration_ms": long(),
+    "human_wait_ms": long(),
+    "wait_ms": long(),
+    "queue_ms": long(),
+    "run_ms": long(),
     "inputs": text(),
     "outputs": text(),
     "inputs_lines": text(copy_of_lines="inputs"),
     "outputs_lines": text(copy_of_lines="outputs"),
     "tenant": keyword(),
+    "organization": group(id=alias("tenant")),
     "space": keyword(),
     # Whose definition it is: what canaries of tenant `*` are judged by spans tenants.
     "definition_tenant": keyword(),
     "labels": keyword(),
+    "tags": alias("labels"),
     "started_by": keyword(),
+    "user": group(name=alias("started_by")),
     "correlation_id": keyword(),
     "parent_id": keyword(),
     # How often it was brought back before this end; absent for none.
     "redrives": integer(),
-    "event": group(outcome=keyword()),
+    "event": group(start=alias("created_at"), end=alias("finished_at"), outcome=keyword()),
     "error": group(type=keyword(), message=text()),
     "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),
     "trace": group(id=keyword()),

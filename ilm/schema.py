@@ -13,7 +13,7 @@ from . import instances, lane, live, steps, trail
 from .fields import Mapping, closed
 from .names import IndexNames
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # Above the priorities of Elastic's own templates (100 to 200).
 TEMPLATE_PRIORITY = 400

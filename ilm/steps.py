@@ -1,7 +1,8 @@
 """`workflow-steps`: one row a finished attempt. Field names are API: see docs/history.md, which a test keeps in step.
 
-Names are ECS's where ECS has one (`@timestamp`, `event.outcome`, `error.*`, `labels`, `trace.id`). No payload can add a
-field: input and output are their own JSON text, searchable whatever their shape.
+Names are ECS's where ECS has one (`@timestamp`, `event.outcome`, `error.*`, `trace.id`), or ECS's is an alias, which
+costs nothing to write. docs/history.md names those that differ. No payload can add a field: input and output are their
+own JSON text, searchable whatever their shape.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ FIELDS: Mapping = {
         finished_at=date(),
         duration_ms=long(),
         queue_ms=long(),
+        human_wait_ms=long(),
     ),
     "worker": keyword(),
     "executor": alias("worker"),
     "tenant": keyword(),
+    "organization": group(id=alias("tenant")),
     "space": keyword(),
     "labels": keyword(),
+    "tags": alias("labels"),
     "correlation_id": keyword(),
-    "event": group(outcome=keyword()),
+    "event": group(start=alias("step.started_at"), end=alias("step.finished_at"), outcome=keyword()),
     "error": group(type=keyword(), message=text()),
     "usage": group(llm_calls=long(), llm_tokens=long(), cost=double()),
     "trace": group(id=keyword()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Mapping, boolean, date, group, integer, keyword, long, stored, text
+from .fields import Mapping, alias, boolean, date, group, integer, keyword, long, stored, text
 
 EVENTS: Mapping = {
     "@timestamp": date(),
@@ -32,6 +32,7 @@ AUDIT: Mapping = {
     "workflow": group(id=keyword(), name=keyword(), version=integer()),
     "step": group(path=keyword()),
     "tenant": keyword(),
+    "organization": group(id=alias("tenant")),
     "space": keyword(),
     "trace": group(id=keyword()),
     "details": stored(),

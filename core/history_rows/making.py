@@ -56,6 +56,7 @@ def step_row(instance: Instance, record: AttemptRecord, input: Any, output: Any)
             started_at=_time(started_ms) if started_ms else None,
             duration_ms=record.finished_at_ms - started_ms if started_ms else None,
             queue_ms=started_ms - record.ready_at_ms if started_ms and record.ready_at_ms else None,
+            human_wait_ms=record.human_wait_ms,
             input=input_text,
             output=output_text,
             input_lines=input_lines,
@@ -81,13 +82,21 @@ def instance_row(instance: Instance, log: Sequence[bytes], log_parts: int) -> by
     inputs, inputs_lines, _ = _text(instance.inputs)
     outputs, outputs_lines, _ = _text(instance.outputs)
     finished_at = _time(instance.finished_at_ms)
+    times, duration_ms = instance.times, instance.finished_at_ms - instance.created_at_ms
+    # Decisions are dated by the owners' clocks, which may disagree.
+    human_wait_ms = max(0, min(times.waits.human_ms, duration_ms))
     row = InstanceRow(
         timestamp=finished_at,
         workflow=WorkflowFields(instance.id, instance.workflow, instance.version),
         status=instance.status,
         created_at=_time(instance.created_at_ms),
         finished_at=finished_at,
-        duration_ms=instance.finished_at_ms - instance.created_at_ms,
+        duration_ms=duration_ms,
+        net_duration_ms=duration_ms - human_wait_ms,
+        human_wait_ms=human_wait_ms,
+        wait_ms=times.waits.wait_ms,
+        queue_ms=times.queue_ms,
+        run_ms=times.run_ms,
         tenant=instance.tenant,
         space=instance.space,
         definition_tenant=instance.definition_tenant,

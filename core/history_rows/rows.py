@@ -34,6 +34,7 @@ class StepFields(Struct, frozen=True, omit_defaults=True, gc=False):
     started_at: datetime | None = None
     duration_ms: int | None = None
     queue_ms: int | None = None
+    human_wait_ms: int = 0
     input: str | None = None
     output: str | None = None
     input_lines: str | None = None
@@ -73,7 +74,9 @@ class StepRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
 class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A row of `workflow-instances`. `definition_tenant`: whose definition ran, `*` for everybody's. `instance` is the
-    final `Instance`, `log` the part of its events not in `workflow-events`, where `log_parts` parts went before."""
+    final `Instance`, `log` the part of its events not in `workflow-events`, where `log_parts` parts went before.
+    `net_duration_ms` is what is left of `duration_ms` without `human_wait_ms`; for the other times see `machine.times`.
+    """
 
     timestamp: datetime = field(name="@timestamp")
     workflow: WorkflowFields
@@ -81,6 +84,11 @@ class InstanceRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     created_at: datetime
     finished_at: datetime
     duration_ms: int
+    net_duration_ms: int
+    human_wait_ms: int
+    wait_ms: int
+    queue_ms: int
+    run_ms: int
     tenant: str
     space: str
     definition_tenant: str

@@ -19,6 +19,7 @@ from leasehold.core.history_rows import (
 )
 from leasehold.core.machine.events import AttemptRecord
 from leasehold.core.machine.state import Approval, Instance, InstanceStatus, SideValue, StepState, StepStatus
+from leasehold.core.machine.times import Times, Waits
 from leasehold.ilm import instances, steps, trail
 
 AT_MS = 1_767_225_600_123
@@ -43,6 +44,7 @@ INSTANCE = Instance(
     correlation_id="c-1",
     parent_id="00-0",
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    times=Times(40, 700, Waits(wait_ms=5, asked=((AT_MS, AT_MS + 100), (AT_MS + 200, AT_MS + 300)), between_ms=50)),
     steps={"query": StepState(status=StepStatus.SUCCEEDED, result=[1], approval=Approval(form={"why": "x"}))},
 )
 RECORD = AttemptRecord(
@@ -115,6 +117,19 @@ def test_a_step_row_says_what_ran_when_and_how_it_went() -> None:
     }
 
 
+def test_an_attempt_that_a_decision_let_begin_says_how_long_that_took() -> None:
+    record = msgspec.structs.replace(RECORD, human_wait_ms=60_000)
+
+    assert msgspec.json.decode(step_row(INSTANCE, record, None, None))["step"]["human_wait_ms"] == 60_000
+
+
+def test_an_instance_waits_for_people_no_longer_than_it_lives() -> None:
+    times = Times(waits=Waits(asked=((AT_MS - 5_000, AT_MS + 900),)))
+    row = msgspec.json.decode(instance_row(msgspec.structs.replace(INSTANCE, times=times), [], 0))
+
+    assert (row["human_wait_ms"], row["net_duration_ms"]) == (900, 0)
+
+
 def test_stored_bytes_are_those_of_the_texts_in_utf_8() -> None:
     row = msgspec.json.decode(step_row(INSTANCE, RECORD, {"who": "Zoë"}, None))
 
@@ -162,6 +177,8 @@ def test_an_instance_row_holds_the_whole_final_state_and_its_log() -> None:
     assert instance_of_row(encoded) == INSTANCE
     assert (row["log"], row["log_parts"]) == ([["started", 1], ["claimed", 2]], 4)
     assert (row["status"], row["event"], row["duration_ms"]) == ("failed", {"outcome": "failure"}, 900)
+    assert (row["queue_ms"], row["run_ms"], row["wait_ms"]) == (40, 700, 5)
+    assert (row["human_wait_ms"], row["net_duration_ms"]) == (150, 750)
     assert (row["inputs"], row["outputs"]) == ('{"index":"logs"}', '{"report":"# Title\\nFirst line"}')
     assert row["outputs_lines"] == '{"report":"# Title\nFirst line"}'
     assert (row["started_by"], row["parent_id"]) == ("ada", "00-0")
