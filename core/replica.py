@@ -32,6 +32,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ..claim.wire.search import InstanceList
 from ..claim.wire.tenants import TenantList, TenantView
 from ..claim.wire.usage import UsageView
@@ -43,6 +44,7 @@ from .operations.claiming.executors import Executors
 from .operations.claiming.reports import Reports
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
+from .operations.lifecycle import Ageing
 from .operations.looking.calls import Calls
 from .operations.looking.explain import Explain
 from .operations.looking.reads import Reads
@@ -92,6 +94,7 @@ class Replica:
         self._dead_letters = DeadLetters(engine, self._steering)
         self._search = Search(engine)
         self._lanes = Lanes(engine)
+        self._ageing = Ageing(engine)
         self._versions = Versions(engine)
         self._tenants = TenantDocuments(engine)
         self._usage = UsageReports(engine)
@@ -319,6 +322,29 @@ class Replica:
     async def usage(self, principal: Principal, tenant: str, *, since_ms: int, until_ms: int, by: By) -> UsageView:
         """What a tenant has used, by UTC days; `*`: all of them. Raises: NotFound; InvalidRequest."""
         return await self._usage.of(principal, tenant, since_ms=since_ms, until_ms=until_ms, by=by)
+
+    async def lifecycle(self) -> LifecycleView:
+        """How history ages, and how far each of its indices is."""
+        return await self._ageing.view()
+
+    async def policy(self, family: str) -> PolicyView:
+        """The policy in force for a family of history. Raises: NotFound."""
+        return await self._ageing.policy(family)
+
+    async def put_policy(
+        self, principal: Principal, family: str, source: bytes, *, revision: int | None, yes: bool
+    ) -> PolicyChanged:
+        """Put another policy in force. Raises: NotFound; Forbidden; InvalidRequest with violations.
+
+        Conflict: it stands at another revision, or the audit trail is kept less long by it and not `yes`.
+        """
+        return await self._ageing.put(principal, family, source, revision=revision, yes=yes)
+
+    async def reset_policy(
+        self, principal: Principal, family: str, *, revision: int | None, yes: bool
+    ) -> PolicyChanged:
+        """Put the default policy in force. Raises: as `put_policy`."""
+        return await self._ageing.reset(principal, family, revision=revision, yes=yes)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

@@ -15,6 +15,7 @@ from leasehold.ilm import CURRENT, IndexNames, Schema, lane_names
 
 from .model_index import Bell, ModelIndex, Operation
 from .model_search import Visible
+from .virtual_time import EPOCH_MS
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class ModelElasticsearch:
     def __init__(self) -> None:
         self.indices: dict[str, ModelIndex] = {}
         self._aliases: dict[str, dict[str, bool]] = {}
-        self._templates: dict[str, tuple[Mapping[str, Any], int]] = {}
+        self._templates: dict[str, tuple[Mapping[str, Any], int, Mapping[str, str]]] = {}
         self._points_in_time: dict[str, _PointInTime] = {}
         self._made = 0
         self.made = Bell()
@@ -42,13 +43,19 @@ class ModelElasticsearch:
         refresh_interval_ms: int | None = None,
         alias: str | None = None,
         write: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> ModelIndex:
-        """An empty index; with `alias` it stands behind that alias, as its write index unless `write` is false."""
+        """An empty index; with `alias` it stands behind that alias, as its write index unless `write` is false.
+
+        `settings` are flat ones, such as `index.priority`, which mean nothing to the model.
+        """
         assert name not in self.indices
         self._made += 1
         index = ModelIndex(
             name, f"uuid-{self._made}", mapping, refresh_interval_ms=refresh_interval_ms, now_ms=loop_time_ms
         )
+        index.settings.update(settings or {})
+        index.settings["index.creation_date"] = str(self.wall_ms())
         self.indices[name] = index
         self.made.ring()
         if alias is not None:
@@ -69,9 +76,11 @@ class ModelElasticsearch:
             mapping = schema.mapping(family)
             interval_ms = int(family.settings["refresh_interval"].removesuffix("s")) * 1000
             base = f"{names.prefix}-{family.name}"
-            self._templates |= dict.fromkeys(family.patterns(names), (mapping, interval_ms))
+            settings = {f"index.{name}": str(value) for name, value in family.settings.items()}
+            self._templates |= dict.fromkeys(family.patterns(names), (mapping, interval_ms, settings))
             if family.rolled:
-                self.create_index(names.first(base), mapping, refresh_interval_ms=interval_ms, alias=base)
+                first = names.first(base)
+                self.create_index(first, mapping, refresh_interval_ms=interval_ms, alias=base, settings=settings)
             elif family.numbered:
                 for lane in lane_names(lanes):
                     self.create_index(names.lane(lane), mapping, refresh_interval_ms=interval_ms)
@@ -82,18 +91,38 @@ class ModelElasticsearch:
 
     def create_from_template(self, name: str) -> ModelIndex:
         """An index as the template for its name makes it, bare where none fits."""
-        for pattern, (mapping, interval_ms) in self._templates.items():
+        for pattern, (mapping, interval_ms, settings) in self._templates.items():
             if fnmatchcase(name, pattern):
-                return self.create_index(name, mapping, refresh_interval_ms=interval_ms)
+                return self.create_index(name, mapping, refresh_interval_ms=interval_ms, settings=settings)
         return self.create_index(name, {"dynamic": False, "properties": {}})
 
-    def roll_over(self, alias: str) -> str:
-        """A new write index behind the alias; returns its name."""
+    def roll_over(self, alias: str, to: str | None = None) -> str:
+        """A new write index behind the alias; returns its name, which is the next one unless `to` says another."""
         old = self.write_index(alias)
         base, _, number = old.name.rpartition("-")
-        new = f"{base}-{int(number) + 1:06d}"
-        self.create_index(new, old.mapping, refresh_interval_ms=old.refresh_interval_ms, alias=alias)
+        new = to or f"{base}-{int(number) + 1:06d}"
+        settings = next((one[2] for pattern, one in self._templates.items() if fnmatchcase(new, pattern)), None)
+        old.rolled_over[alias] = self.wall_ms()
+        self.create_index(
+            new, old.mapping, refresh_interval_ms=old.refresh_interval_ms, alias=alias, settings=settings
+        )
         return new
+
+    def wall_ms(self) -> int:
+        """What the server takes for the time: that of `VirtualClock`, without skew."""
+        return EPOCH_MS + loop_time_ms()
+
+    def aliases_of(self, name: str) -> dict[str, bool]:
+        """The aliases that an index stands behind, and whether it is their write index."""
+        return {alias: behind[name] for alias, behind in self._aliases.items() if name in behind}
+
+    def matching(self, expression: str) -> list[ModelIndex]:
+        """The indices whose names fit one of these patterns or names, separated by commas."""
+        patterns = expression.split(",")
+        names = sorted(name for name in self.indices if any(fnmatchcase(name, one) for one in patterns))
+        for name in names:
+            self.indices[name].pass_time()
+        return [self.indices[name] for name in names]
 
     def resolve(self, name: str) -> list[ModelIndex]:
         """The indices behind a name. Raises: StoreRejected(404)."""

@@ -86,6 +86,11 @@ class ModelIndex:
         self._removed = False
         self._moved = Bell()
         self.write_blocked = False
+        # Flat settings, all text; when it was rolled over from, by alias.
+        self.settings: dict[str, str] = {}
+        self.rolled_over: dict[str, int] = {}
+        self.segments = 0
+        self._refreshed_to = -1
         self.documents: dict[str, Document] = {}
         self.visible: tuple[Document, ...] = ()
         self._tombstones: dict[str, int] = {}
@@ -130,7 +135,14 @@ class ModelIndex:
             self.refresh()
 
     def refresh(self) -> None:
+        self.segments += self._refreshed_to < self.max_seq_no
+        self._refreshed_to = self.max_seq_no
         self.visible = tuple(sorted(self.documents.values(), key=lambda document: document.seq_no))
+
+    def merge(self, most: int) -> None:
+        """Merge to at most so many segments; what is merged is refreshed and flushed before."""
+        self.refresh()
+        self.segments = min(self.segments, most)
 
     def change_primary(self) -> None:
         """A new primary is elected: its term rises; nothing is lost."""

@@ -25,13 +25,14 @@ _SUBJECTS = (
     ("/_workflows/_lanes/{lane}", "lane"),
     ("/_workflows/_tenants/{id}", "tenant"),
     ("/_workflows/_tenants/{", "tenant"),
+    ("/_workflows/_ilm/{family}", "family"),
     ("/_workflows/{name}", "workflow"),
 )
 
 
 def body_limit_bytes(size: Size, limits: LimitSettings) -> int:
     """How large a whole body may be. The replica holds each payload in it to `payload_max_bytes`."""
-    if size in ("definition", "tenant"):
+    if size in ("definition", "tenant", "policy"):
         return limits.payload_max_bytes
     payloads = _PAYLOADS_IN_MANY if size == "many" else _PAYLOADS_IN_ONE
     return payloads * limits.payload_max_bytes + _FRAME_BYTES
@@ -48,7 +49,7 @@ class Endpoint:
         self.parameters = ParameterReader(route.parameters, route.path)
         self.body: BodyReader[Struct] | None = BodyReader(route.body) if route.body is not None else None
         self.body_required = route.body_required
-        self.definition = route.size in ("definition", "tenant")
+        self.definition = route.size in ("definition", "tenant", "policy")
         self.limit_bytes = body_limit_bytes(route.size, limits)
         self.open = route.open
         self.operators = route.operators

@@ -37,6 +37,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ....claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ....claim.wire.search import InstanceList
 from ....claim.wire.tenants import TenantList, TenantView
 from ....claim.wire.usage import UsageView
@@ -46,6 +47,7 @@ from .operations import (
     on_definitions,
     on_failed,
     on_instances,
+    on_lifecycle,
     on_replays,
     on_search,
     on_server,
@@ -61,7 +63,7 @@ Operation = Callable[[Any, Any, Any, Any], Awaitable[Reply]]
 """(surface, principal, parameters, body) -> reply; each takes the types that its route names."""
 
 
-Size = Literal["one", "many", "definition", "tenant"]
+Size = Literal["one", "many", "definition", "tenant", "policy"]
 
 
 class Answer(Struct, frozen=True):
@@ -80,8 +82,8 @@ class Answer(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One operation. `name` is the OpenAPI `operationId`; `problems` are the statuses of its problem documents.
 
-    `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition` or document of a `tenant`
-    (YAML, or JSON holding the same). `open`: answered whoever asks, and whatever the principal's headers hold.
+    `size` bounds the body: `one` payload with its frame, `many` of them, or one `definition`, document of a `tenant` or
+    `policy` (YAML, or JSON holding the same). `open`: answered whoever asks, and whatever the principal's headers hold.
     `operators`: for them alone.
     """
 
@@ -345,6 +347,29 @@ ROUTES: tuple[Route, ...] = (
         "What a tenant has used, by UTC days. A caller without the role sees its own.",
         on_usage.usage, (Answer(200, "The rows, and in JSON their sum.", (UsageView,), (JSON, on_usage.CSV)),),
         (403, 404, 422), on_usage.UsageParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_ilm", "ilm_status", "server",
+        "How history ages: by what, under which policies, and how far each index is.",
+        on_lifecycle.status, (_json(200, "All of it.", LifecycleView),), (403,), operators=True,
+    ),
+    Route(
+        "GET", "/_workflows/_ilm/{family}", "get_policy", "server",
+        "The policy that is in force for one family of history.",
+        on_lifecycle.get, (_json(200, "The policy.", PolicyView),), (403, 404), on_lifecycle.FamilyParameters,
+        operators=True,
+    ),
+    Route(
+        "PUT", "/_workflows/_ilm/{family}", "put_policy", "server",
+        "Put another policy in force, in Elastic's own shape; 409 where the audit trail would be kept less long.",
+        on_lifecycle.put, (_json(200, "The policy that is in force then.", PolicyChanged),), (403, 404, 409, 422),
+        on_lifecycle.PolicyChangeParameters, body_required=True, size="policy", operators=True,
+    ),
+    Route(
+        "DELETE", "/_workflows/_ilm/{family}", "reset_policy", "server",
+        "Put the default policy in force; 409 where the audit trail would be kept less long.",
+        on_lifecycle.delete, (_json(200, "The policy that is in force then.", PolicyChanged),), (403, 404, 409),
+        on_lifecycle.PolicyChangeParameters, operators=True,
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",
