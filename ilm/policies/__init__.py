@@ -1,13 +1,13 @@
 """Policies: when indices roll, rest, and go. Pure: documents in, documents and sentences out.
 
 One policy for each family of rolled indices, in exactly the shape of Elastic's ILM policies, whoever carries it out.
-`default_policy` is what holds where nobody has written one; `parse` checks what somebody has written, and says all that
-is wrong with it. Ages, conditions of a roll-over and retention are read off a policy by `ages`. What a change changes,
-and whether it keeps records less long, say `differences` and `shortened`; `disagreements` says which policies do not fit
-together.
+`default_policy` is what holds where nobody has written one; `parse` checks what somebody has written, and says all
+that is wrong with it. Ages, conditions of a roll-over and retention are read off a policy by `ages`. What a change
+changes, and whether it keeps records less long, say `differences` and `shortened`; `disagreements` says which policies
+do not fit together.
 
-What Elasticsearch allows is laid down as tables: `ALLOWED` (actions by phase), `ACTIONS` (parameters by action), and the
-rules between phases in `rules`, each with the place in Elasticsearch's source that it comes from.
+What Elasticsearch allows is laid down as tables: `ALLOWED` (actions by phase), `ACTIONS` (parameters by action), and
+the rules between phases in `rules`, each with the place in Elasticsearch's source that it comes from.
 """
 
 from .actions import ACTIONS

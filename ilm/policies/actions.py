@@ -13,7 +13,7 @@ from typing import Any
 
 from .kinds import ATTRIBUTES, FLAG, NAME, Kind, duration, one_of, or_null, size, whole
 from .model import ALLOWED as ALLOWED
-from .units import LONG_MAX
+from .units import LONG_MAX, is_told_exactly, is_told_wholly
 
 ABSENT: Any = object()
 """The default of a parameter that is simply not there when nobody gives it."""
@@ -49,6 +49,21 @@ def _shrink_fault(read: Mapping[str, Any]) -> str | None:
     if ("number_of_shards" in read) == ("max_primary_shard_size" in read):
         found = "both are there" if "number_of_shards" in read else "neither is there"
         return f"give either `number_of_shards` or `max_primary_shard_size`; {found}"
+    if not is_told_exactly(read.get("max_primary_shard_size", 0)):
+        return (
+            "`max_primary_shard_size` would be cut down, since Elasticsearch keeps one decimal of it (of 1500mb "
+            "1.4gb); give a whole number of the largest unit, such as 2gb"
+        )
+    return None
+
+
+def _snapshot_fault(read: Mapping[str, Any]) -> str | None:
+    # It would write 36h as 1.5d, and refuse that when it reads its own cluster state.
+    if not is_told_wholly(read.get("replicate_for", 0)):
+        return (
+            "`replicate_for` can't be kept by Elasticsearch, which makes a fraction of it (of 36h 1.5d); give a whole "
+            "number of the largest unit, such as 2d"
+        )
     return None
 
 
@@ -128,7 +143,8 @@ ACTIONS: Mapping[str, Action] = {
             "force_merge_index": Parameter(FLAG, default=True),
             "total_shards_per_node": Parameter(whole(1)),
             "replicate_for": Parameter(duration(1)),
-        }
+        },
+        _snapshot_fault,
     ),
     # SetPriorityAction
     "set_priority": Action({"priority": Parameter(or_null(whole()), required=True)}),

@@ -27,6 +27,8 @@ _ENVELOPE = ("policy", "version", "modified_date", "modified_date_string", "head
 _POLICY_KEYS = ("phases", "_meta")
 _PHASE_KEYS = ("min_age", "actions")
 _MIN_AGE = duration()
+# Read as TimeValue.ZERO, which stands for no age at all. A zero in another unit is an age to Elasticsearch.
+_NO_AGE = ("0", "0ms")
 
 
 def parse(family: str, document: Any) -> Policy:
@@ -85,16 +87,16 @@ class _Reading:
         where = place(path, "actions")
         if "actions" not in phase:
             self._fault(path, "`actions` is missing; allowed: an object with actions, `{}` for none")
-            return ReadPhase(name, age, given="min_age" in phase, broken=True)
+            return ReadPhase(name, age, given=phase.get("min_age", "0") not in _NO_AGE, broken=True)
         if not self._object(where, phase["actions"]):
-            return ReadPhase(name, age, given="min_age" in phase, broken=True)
+            return ReadPhase(name, age, given=phase.get("min_age", "0") not in _NO_AGE, broken=True)
         actions = {
             action: self._action(place(where, action), action, phase["actions"][action])
             for action in ALLOWED[name]
             if action in phase["actions"]
         }
         self._misplaced(where, name, (key for key in phase["actions"] if key not in actions))
-        return ReadPhase(name, age, actions, given="min_age" in phase)
+        return ReadPhase(name, age, actions, given=phase.get("min_age", "0") not in _NO_AGE)
 
     def _misplaced(self, path: str, phase: PhaseName, keys: Iterable[Any]) -> None:
         """Actions that do not exist, and those that exist in other phases alone."""

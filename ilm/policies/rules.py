@@ -33,7 +33,7 @@ _NOT_AFTER_A_SNAPSHOT = ("forcemerge", "freeze", "shrink", "downsample")
 class ReadPhase:
     """What a phase says, as far as it could be read.
 
-    `min_age_ms` is 0 where it is not `given`, None where it is wrong. `actions` are the allowed ones, by name, with
+    `min_age_ms` is 0 where none is `given`, None where it is wrong. `actions` are the allowed ones, by name, with
     what their parameters mean. `broken`: it can't be said which actions there are.
     """
 
@@ -181,7 +181,7 @@ def _replicated_long_enough(phases: Phases) -> Found:
         age = 0 if "rollover" in phases[name].actions else phases[name].min_age_ms
         begins = age or begins
     for name in after:
-        # An age of 0 that is written out counts here, and one that is left out does not.
+        # An age such as `0d` counts here, though none at all does not.
         age = phases[name].min_age_ms
         if phases[name].given and age is not None and age - begins < action["replicate_for"]:
             yield (
