@@ -125,9 +125,11 @@ class ModelElasticsearch:
         return [self.indices[name] for name in names]
 
     def resolve(self, name: str) -> list[ModelIndex]:
-        """The indices behind a name. Raises: StoreRejected(404)."""
+        """The indices behind a name; a pattern may match none. Raises: StoreRejected(404)."""
         names = [name] if name in self.indices else list(self._aliases.get(name, ()))
-        if not names:
+        if "*" in name:
+            names = [one for one in self.indices if fnmatchcase(one, name)]
+        elif not names:
             raise StoreRejected(f"no such index [{name}]", 404, "index_not_found_exception")
         found = [self.indices[one] for one in sorted(names)]
         for index in found:
@@ -196,6 +198,8 @@ class ModelElasticsearch:
         pit = self._points_in_time.get(pit_id)
         if pit is None or pit.expires_at_ms <= loop_time_ms():
             raise StoreRejected("No search context found", 404, "search_context_missing_exception")
+        if any(self.indices.get(one.index.name) is not one.index for one in pit.visible):
+            raise StoreRejected("no such index", 404, "index_not_found_exception")
         if keep_alive_ms is not None:
             pit.expires_at_ms = max(pit.expires_at_ms, loop_time_ms() + keep_alive_ms)
         return pit.visible

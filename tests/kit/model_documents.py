@@ -6,6 +6,7 @@ Knows the field types that `leasehold.ilm` uses and refuses mappings with others
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -15,6 +16,9 @@ INTEGER = (-(2**31), 2**31 - 1)
 DEEPEST = 1000
 
 Values = dict[str, list[Any]]
+
+_LETTERS_JOIN = "'.:’·"
+_DIGITS_JOIN = ".,;'’"
 
 
 class ModelDoesNotKnow(AssertionError):
@@ -89,6 +93,23 @@ def searchable(value: Any, type: str) -> Any:
     if type == "text":
         return _text_of(value)
     raise ModelDoesNotKnow(f"field type {type!r}")
+
+
+def words_of(text: str) -> set[str]:
+    """The standard analyzer's words of a text in an alphabet: a mark joins two letters, or two digits, around it."""
+    words, word = set(), ""
+    for position, character in enumerate(text):
+        before, after = text[position - 1 : position], text[position + 1 : position + 2]
+        joins = bool(word) and (
+            (character in _LETTERS_JOIN and before.isalpha() and after.isalpha())
+            or (character in _DIGITS_JOIN and before.isdecimal() and after.isdecimal())
+        )
+        if joins or re.match(r"\w", character):
+            word += character.lower()
+            continue
+        words.add(word)
+        word = ""
+    return {one for one in words | {word} if one}
 
 
 def _find(mapping: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any
 
-from .model_documents import LONG, ModelDoesNotKnow, field_type, real_path, searchable
+from .model_documents import LONG, ModelDoesNotKnow, field_type, real_path, searchable, words_of
 from .model_index import Document, ModelIndex
 
 Matches = Callable[[Document], bool]
@@ -144,6 +144,7 @@ def _query(query: Mapping[str, Any], index: ModelIndex) -> Matches:
         "term": _term,
         "terms": _terms,
         "range": _range,
+        "match": _match,
         "ids": lambda ids, _index: lambda document: document.id in ids["values"],
         "exists": _exists,
         "bool": _bool,
@@ -176,6 +177,22 @@ def _range(spec: Mapping[str, Any], index: ModelIndex) -> Matches:
         return lambda _document: False
     tests = [(_BOUNDS[bound], _converted(value, name, index)) for bound, value in bounds.items()]
     return lambda document: any(all(test(value, bound) for test, bound in tests) for value in values(document))
+
+
+def _match(spec: Mapping[str, Any], index: ModelIndex) -> Matches:
+    """All the words of a text stand in one document's field, whatever their order and in which of its values."""
+    ((name, options),) = spec.items()
+    if options.keys() != {"query", "operator"} or options["operator"] != "and":
+        raise ModelDoesNotKnow(f"match options {options}")
+    type = field_type(index.mapping, name)
+    if type is None:
+        return lambda _document: False
+    if type != "text":
+        raise ModelDoesNotKnow(f"matching {type} ({name!r})")
+    wanted, path = words_of(options["query"]), real_path(index.mapping, name)
+    return lambda document: (
+        bool(wanted) and wanted <= {word for value in document.values.get(path, ()) for word in words_of(value)}
+    )
 
 
 def _exists(spec: Mapping[str, Any], index: ModelIndex) -> Matches:

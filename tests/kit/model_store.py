@@ -237,7 +237,7 @@ class ModelStore:
                 for hit in hits
             ],
             pit["id"] if pit is not None else None,
-            total if _flag(body, "track_total_hits") else None,
+            _counted(total, body.get("track_total_hits", True)),
             aggregations,
         )
 
@@ -252,11 +252,13 @@ def _stored(index: str, document: Document) -> StoredDocument:
     return StoredDocument(index, document.id, document.source, document.at)
 
 
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, True)
-    if not isinstance(value, bool):
-        raise ModelDoesNotKnow(f"{name}: {value!r}")
-    return value
+def _counted(total: int, asked: Any) -> int | None:
+    """How many hits are said to be: all, none of it, or up to a bound."""
+    if isinstance(asked, bool):
+        return total if asked else None
+    if not isinstance(asked, int):
+        raise ModelDoesNotKnow(f"track_total_hits: {asked!r}")
+    return min(total, asked)
 
 
 def _sources(asked: Any) -> Callable[[bytes], bytes]:

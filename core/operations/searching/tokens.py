@@ -25,6 +25,7 @@ from ...principal import Principal
 VERSION = 1
 TOKEN_MAX_CHARACTERS = 7_000
 _MAC_BYTES = 16
+_BASE64, _PLAIN = b"b", b"p"
 _INFLATED_MAX_BYTES = 262_144
 _WAY_OUT = "leave `next` out to begin anew"
 
@@ -52,8 +53,8 @@ class Token(Struct, frozen=True, array_like=True):
     """`asked` is the fingerprint of what it belongs to. The times are those of the first page."""
 
     asked: bytes
-    live_pit: bytes | str
-    ended_pit: bytes | str
+    live_pit: bytes
+    ended_pit: bytes
     live: Place
     ended: Place
     total: int
@@ -106,17 +107,19 @@ def read(text: str, principal: Principal, asked: Asked, secret: str) -> Token:
     return token
 
 
-def packed(pit_id: str) -> bytes | str:
+def packed(pit_id: str) -> bytes:
     """A point in time's id as it takes least room: Elasticsearch's are Base64, which does not compress."""
     try:
         raw = base64.b64decode(pit_id, altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
-        return pit_id
-    return raw if base64.urlsafe_b64encode(raw).decode() == pit_id else pit_id
+        raw = b""
+    is_base64 = base64.urlsafe_b64encode(raw).decode() == pit_id
+    return _BASE64 + raw if is_base64 else _PLAIN + pit_id.encode()
 
 
-def unpacked(pit_id: bytes | str) -> str:
-    return pit_id if isinstance(pit_id, str) else base64.urlsafe_b64encode(pit_id).decode()
+def unpacked(packed_id: bytes) -> str:
+    rest = packed_id[1:]
+    return base64.urlsafe_b64encode(rest).decode() if packed_id[:1] == _BASE64 else rest.decode()
 
 
 def _mac(payload: bytes, secret: str) -> bytes:
