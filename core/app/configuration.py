@@ -91,6 +91,7 @@ def _check_relations(settings: Settings, given: Mapping[Place, Given]) -> None:
 
 def _relations(settings: Settings) -> list[tuple[Place, bool, str]]:
     store, lanes, commit, limits = settings.store, settings.lanes, settings.commit, settings.limits
+    keys_kept_ms = settings.retention.keys_kept_ms
     urls_fit = bool(store.urls) and all(re.match(r"https?://[^/\s]", url) for url in store.urls)
     return [
         (("store", "urls"), urls_fit, "addresses such as http://127.0.0.1:9200, at least one"),
@@ -107,6 +108,12 @@ def _relations(settings: Settings) -> list[tuple[Place, bool, str]]:
             ("lanes", "observe_every_ms"),
             lanes.observe_every_ms <= lanes.renew_every_ms,
             f"at most lanes.renew_every_ms, which is {lanes.renew_every_ms}",
+        ),
+        (
+            ("retention", "keys_kept_ms"),
+            keys_kept_ms <= lanes.kept_drained_ms,
+            f"at most lanes.kept_drained_ms, which is {lanes.kept_drained_ms}: a drained lane stays as long as the keys"
+            " that name it",
         ),
         (
             ("commit", "backoff_initial_ms"),

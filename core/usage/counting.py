@@ -21,7 +21,7 @@ from ..es.usage.counted import ATTEMPT_DAY, START_DAY, attempts_body, days_body,
 from ..es.usage.groups import Group
 from ..metrics import Metrics
 from ..ports import Clock, Store
-from ..settings import UsageSettings
+from ..settings import RetentionSettings, UsageSettings
 from . import position as positions
 from .documents import UsageDocument, empty, usage_id, with_attempts, with_starts
 from .paging import pages
@@ -35,7 +35,14 @@ _TRIES = 5
 _SHARE_OF_TIME = 0.05
 _IDLE_MAX_MS = 60_000
 
+_DAY_MS = 86_400_000
+
 _decoder = msgspec.json.Decoder(UsageDocument)
+
+
+def oldest_day_ms(now_ms: int, kept_days: int) -> int:
+    """The first day whose usage is kept: documents of earlier ones go, and are not counted again."""
+    return now_ms - now_ms % _DAY_MS - kept_days * _DAY_MS
 
 
 class _Source(Struct, frozen=True):
@@ -59,6 +66,7 @@ class Counting:
         settings: UsageSettings,
         metrics: Metrics,
         due: Callable[[], bool],
+        kept_days: int = RetentionSettings().usage_kept_days,
     ) -> None:
         self._store = store
         self._usage = names.usage
@@ -67,6 +75,7 @@ class Counting:
         self._settings = settings
         self._metrics = metrics
         self._due = due
+        self._kept_days = kept_days
         self._known: Position | None = None
         self._wanted = asyncio.Event()
         self._sources = (
@@ -133,8 +142,11 @@ class Counting:
     async def _count(self, source: _Source, changed: dict[str, int]) -> int:
         await self._store.refresh(source.alias)
         days: set[int] = set()
+        # A late row of a day that is kept no more would bring back its document with what rows are left.
+        from_ms = oldest_day_ms(self._clock.now_ms(), self._kept_days)
         for index, above in changed.items():
-            async for page in pages(self._store, index, days_body(source.day_field, above=above)):
+            body = days_body(source.day_field, above=above, from_ms=from_ms)
+            async for page in pages(self._store, index, body):
                 days.update(group.key.at for group in page)
         written = 0
         for day_ms in sorted(days):

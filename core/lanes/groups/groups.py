@@ -73,7 +73,8 @@ class Groups:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._groups: dict[str, Group] = {}
-        self._vacant: dict[str, None] = {}
+        # Since when known groups have had no member here (monotonic), longest first.
+        self._vacant: dict[str, int] = {}
         # Whether the index may hold members of groups that memory does not know.
         self._strangers = True
         self._due: dict[str, None] = {}
@@ -101,6 +102,17 @@ class Groups:
         """Whether a known group has no member here, and none is about to join."""
         found = self._groups.get(group)
         return found is None or (found.slots.empty and not found.holds)
+
+    def unused(self, group: str, *, for_ms: int) -> bool:
+        """Whether a group whose members are known has none here, and has had none for so long as far as is known."""
+        since_ms = self._vacant.get(group)
+        rested = since_ms is None or self._lane.parts.clock.monotonic_ms() - since_ms >= for_ms
+        return rested and self.vacant(group)
+
+    def forget(self, group: str) -> None:
+        """The document of a group without members is about to go: whoever joins next settles it anew."""
+        self._groups.pop(group, None)
+        self._vacant.pop(group, None)
 
     def hold(self, group: str) -> None:
         """A start has chosen this lane for a member that is not there yet: the group is not to move meanwhile."""
@@ -288,7 +300,7 @@ class Groups:
     def _rest(self, group: Group) -> None:
         if group.slots.empty and not group.holds:
             self._vacant.pop(group.id, None)
-            self._vacant[group.id] = None
+            self._vacant[group.id] = self._lane.parts.clock.monotonic_ms()
             if len(self._vacant) > _VACANT_MAX:
                 oldest = next(iter(self._vacant))
                 del self._vacant[oldest], self._groups[oldest]

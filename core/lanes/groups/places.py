@@ -19,7 +19,7 @@ from msgspec.structs import asdict
 
 from ....ilm import IndexNames
 from ...errors import NotOwner, OutcomeUnknown, StoreError, Unavailable
-from ...es.lines import create_line, index_line
+from ...es.lines import create_line, delete_line, index_line
 from ...ports import Clock, Store, Version
 from .slots import GroupName
 
@@ -82,6 +82,8 @@ class Places:
         self._lanes = lanes
         self._whereabouts = whereabouts
         self._locks = [asyncio.Lock() for _ in range(_LOCKS)]
+        # Groups whose document a deletion of this replica's may yet remove, unless it is written again.
+        self._in_doubt: set[str] = set()
 
     async def settle(self, name: GroupName) -> Lane:
         """The lane of this replica's that the group lives in, its members known: until the next await one may join.
@@ -116,6 +118,29 @@ class Places:
                 if document.lane != lane.name or await self._hold(lane, group, document, version):
                     return document.lane
         raise Unavailable("the place of this concurrency group is being changed by others; ask again")
+
+    async def clear(self, lane: Lane, group: str, *, unused_for_ms: int) -> bool:
+        """Delete the document of a group that has no member in this owner's lane, and has had none for long.
+
+        Whether it did. Meanwhile no member joins here: whoever wants to waits for the lock, and finds no document. A
+        later owner of the lane has written its epoch into the document before it let one join, so this one's deletion
+        is refused; so does this owner where the deletion may yet land. Raises: StoreError.
+        """
+        async with self._lock(group):
+            await lane.groups.learn(group)
+            found = await self._read(group)
+            if found is None or found[0].lane != lane.name or found[0].epoch > lane.epoch:
+                return False
+            if not lane.open or lane.leaving or not lane.groups.unused(group, for_ms=unused_for_ms):
+                return False
+            lane.groups.forget(group)
+            version = found[1]
+            line = delete_line(document_id(group), version.seq_no, version.primary_term)
+            self._in_doubt.add(group)
+            (item,) = await self._store.bulk([line], index=self._index)
+            if item.status in (200, 404, 409):
+                self._in_doubt.discard(group)
+            return item.status == 200
 
     def _lock(self, group: str) -> asyncio.Lock:
         return self._locks[int(group[:8], 16) % _LOCKS]
@@ -153,11 +178,14 @@ class Places:
 
     async def _hold(self, lane: Lane, group: str, document: GroupDocument, version: Version) -> bool:
         """Write the lane's epoch into the document; False when it has changed meanwhile. Raises: NotOwner."""
-        if document.epoch == lane.epoch:
+        if document.epoch == lane.epoch and group not in self._in_doubt:
             return True
         if document.epoch > lane.epoch:
             raise NotOwner(lane.name, None)
-        return await self._write(group, msgspec.structs.replace(document, epoch=lane.epoch), version)
+        written = await self._write(group, msgspec.structs.replace(document, epoch=lane.epoch), version)
+        if written:
+            self._in_doubt.discard(group)
+        return written
 
     def _may_stay(self, lane: Lane, group: str) -> bool:
         """A lane on its way out keeps the groups that have members in it."""
@@ -210,3 +238,8 @@ class Places:
 def document_id(group: str) -> str:
     """The id of the group's document: none that an idempotency key can have."""
     return f"group-{group}"
+
+
+def group_of(document_id: str) -> str:
+    """The group whose document has this id."""
+    return document_id.removeprefix("group-")

@@ -47,10 +47,13 @@ class KeyDocuments:
             raise Unavailable("the idempotency key could not be stored")
         return found
 
-    async def rename(self, id: str, holder: KeyDocument, version: Version | None, instance_id: str) -> str:
-        """Let the key stand for another instance id. Raises: Unavailable when others do so too; StoreError."""
+    async def renew(self, id: str, holder: KeyDocument, version: Version | None, instance_id: str, now_ms: int) -> str:
+        """Let the key stand for this instance id, as if it were made now.
+
+        Raises: Unavailable when others change it too, or retention has taken it; StoreError.
+        """
         assert version is not None
-        renamed = replace(holder, instance_id=instance_id)
+        renamed = replace(holder, instance_id=instance_id, created_at_ms=now_ms)
         line = index_line(id, version.seq_no, version.primary_term)
         (item,) = await self._store.bulk([line, msgspec.json.encode(renamed)], index=self._index)
         if item.status != 200:

@@ -1,0 +1,51 @@
+"""How retention clears: at a slow pace, and only the very versions that it has judged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from ..es.lines import delete_line
+from ..ports import BulkItem, Clock, Store, StoredDocument
+
+log = structlog.get_logger(__name__)
+
+PAGE = 500
+# Clearing takes at most this share of the time, however much is due.
+_SHARE_OF_TIME = 0.2
+
+
+class Pace:
+    """Pauses after each page, so that clearing never takes more than its share of the time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_ms = clock.monotonic_ms()
+
+    async def rest(self) -> None:
+        """Pause in proportion to the time since the last pause."""
+        spent_ms = self._clock.monotonic_ms() - self._since_ms
+        await asyncio.sleep(spent_ms * (1 / _SHARE_OF_TIME - 1) / 1_000)
+        self._since_ms = self._clock.monotonic_ms()
+
+
+async def delete(store: Store, index: str, documents: Sequence[StoredDocument]) -> list[BulkItem]:
+    """Delete these documents where they stand in these very versions; returns the answers of what has gone.
+
+    Raises: StoreError; then some of them may have gone, and the next pass does not find those.
+    """
+    if not documents:
+        return []
+    lines = []
+    for one in documents:
+        assert one.version is not None
+        lines.append(delete_line(one.id, one.version.seq_no, one.version.primary_term))
+    gone: list[BulkItem] = []
+    for item in await store.bulk(lines, index=index):
+        if item.status == 200:
+            gone.append(item)
+        elif item.status not in (404, 409):
+            log.warning("retention.not_deleted", index=index, id=item.id, status=item.status, error=item.error_reason)
+    return gone
