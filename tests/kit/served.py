@@ -42,6 +42,11 @@ class Served:
         }
         self._child: asyncio.subprocess.Process | None = None
 
+    @property
+    def log(self) -> str:
+        """What it has said up to now, in all its lives."""
+        return self._log_file.read_text() if self._log_file.exists() else ""
+
     async def start(self) -> None:
         """Start the process, and wait until it owns a lane."""
         with self._log_file.open("ab") as log:
