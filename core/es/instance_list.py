@@ -42,7 +42,7 @@ class Filter(Struct, frozen=True, omit_defaults=True):
     """Which instances, by what they are now. Times are in milliseconds; `until_ms` itself is not in it.
 
     `labels` are `key=value`, and an instance has all of them. `parent` lists children of that instance, `children`
-    adds those of all to the list.
+    adds those of all to the list. `changed_since_ms`: whose document was written then or later, if only for the engine.
     """
 
     statuses: tuple[str, ...] = ()
@@ -59,6 +59,7 @@ class Filter(Struct, frozen=True, omit_defaults=True):
     since_ms: int | None = None
     until_ms: int | None = None
     finished_since_ms: int | None = None
+    changed_since_ms: int | None = None
     text: str | None = None
 
     @property
@@ -94,6 +95,8 @@ def live_body(principal: Principal, which: Filter, order: Order, page: Page) -> 
         filters.append(_live_status(statuses))
     if (created := _between(which.since_ms, which.until_ms)) is not None:
         filters.append({"range": {"created_at_ms": created}})
+    if which.changed_since_ms is not None:
+        filters.append({"range": {"updated_at_ms": {"gte": which.changed_since_ms}}})
     shown = LIVE_SHOWN if which.text is None else [*LIVE_SHOWN, *LIVE_TEXTS]
     return _page(filters, which, [{"created_at_ms": {"order": order}}], shown, page)
 
@@ -108,8 +111,9 @@ def ended_body(principal: Principal, which: Filter, sort: Sort, order: Order, pa
         filters.append({"terms": {"status": statuses}})
     if (created := _between(which.since_ms, which.until_ms)) is not None:
         filters.append({"range": {"created_at": created}})
-    if which.finished_since_ms is not None:
-        filters.append({"range": {"finished_at": {"gte": which.finished_since_ms}}})
+    ends = [one for one in (which.finished_since_ms, which.changed_since_ms) if one is not None]
+    if ends:
+        filters.append({"range": {"finished_at": {"gte": max(ends)}}})
     if which.text is not None:
         filters.append(_holds(which.text, _TEXTS))
     return _page(filters, which, [{_ENDED_SORT[sort]: {"order": order}}], ENDED_SHOWN, page)

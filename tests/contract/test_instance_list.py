@@ -66,9 +66,10 @@ ENDED = [
 
 
 def document(instance: Instance) -> bytes:
+    updated_at_ms = T0 + 2_000 if instance.id == "l4" else 0
     return encode_document(
-        instance, write_id="w", epoch=1, writer="r", answered_tokens=0, updated_at_ms=0, wake_at_ms=0, ready=[],
-        rank=None, held=False, log_parts=0, log=(), outbox=(),
+        instance, write_id="w", epoch=1, writer="r", answered_tokens=0, updated_at_ms=updated_at_ms, wake_at_ms=0,
+        ready=[], rank=None, held=False, log_parts=0, log=(), outbox=(),
     )  # fmt: skip
 
 
@@ -144,6 +145,8 @@ async def test_whoever_asks_finds_what_they_may_see_whatever_they_ask_for(filled
         (Filter(since_ms=T0 + 2, until_ms=T0 + 3), ["l2"], ["e2", "e2:r1"]),
         (Filter(error_type="timeout"), ["l5"], ["e2"]),
         (Filter(finished_since_ms=T0 + 1_000), ["l5"], ["e3"]),
+        (Filter(finished_since_ms=1, changed_since_ms=T0 + 1_000), [], ["e3"]),
+        (Filter(changed_since_ms=T0 + 1_000), ["l4"], ["e3"]),
         (Filter(started_by="bob"), ["l1", "l2", "l3", "l4", "l5", "l7"], ["e2"]),
         (Filter(text="disk FULL summary"), ["l1", "l2", "l3", "l4", "l5", "l7"], ["e1"]),
         (Filter(text="host 7"), ["l1", "l2", "l3", "l4", "l5", "l7"], ["e1"]),

@@ -11,6 +11,7 @@ from ....claim.command import worker
 from . import instances, lanes, lifecycle, workflows
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
+from .listing import list_instances
 from .replays import check, replay
 from .serve import serve
 from .tenancy import documents
@@ -40,6 +41,7 @@ def root(
 
 
 workflows.app.command()(check)
+instances.app.command("list")(list_instances)
 instances.app.command()(replay)
 documents.app.command()(usage)
 app.command()(serve)

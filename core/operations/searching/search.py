@@ -105,6 +105,7 @@ class Search:
                     asked.which.since_ms,
                     asked.which.until_ms,
                     asked.which.finished_since_ms,
+                    asked.which.changed_since_ms,
                 ),
                 self._engine.control.peer_secret,
             )

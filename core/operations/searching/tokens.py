@@ -62,6 +62,7 @@ class Token(Struct, frozen=True, array_like=True):
     since_ms: int | None = None
     until_ms: int | None = None
     finished_since_ms: int | None = None
+    changed_since_ms: int | None = None
 
     def pinned(self, which: Filter) -> Filter:
         """The filter with the first page's times: `since=1h` is an hour before that."""
@@ -70,7 +71,7 @@ class Token(Struct, frozen=True, array_like=True):
 
 def fingerprint(principal: Principal, asked: Asked) -> bytes:
     """What binds a token to one list of one caller. How many are on a page is not in it."""
-    which = replace(asked.which, since_ms=None, until_ms=None, finished_since_ms=None)
+    which = replace(asked.which, since_ms=None, until_ms=None, finished_since_ms=None, changed_since_ms=None)
     caller = (principal.name, principal.tenant, principal.spaces)
     return hashlib.sha256(msgspec.json.encode((which, asked.sort, asked.order, asked.times, caller))).digest()[
         :_MAC_BYTES

@@ -19,7 +19,7 @@ from .ground import listed, page
 
 EVERY_TIME = Settings(lanes=LaneSettings(lanes=1), search=SearchSettings(refresh_every_ms=1))
 ALWAYS_REFRESHING = Settings(
-    lanes=LaneSettings(lanes=1), search=SearchSettings(refresh_every_ms=1), history=HistorySettings(refresh_every_ms=5)
+    lanes=LaneSettings(lanes=1), search=SearchSettings(refresh_every_ms=1), history=HistorySettings(refresh_every_ms=20)
 )
 
 
@@ -68,8 +68,7 @@ def test_one_that_was_brought_back_is_listed_by_what_it_is_now() -> None:
                 await in_history(s)
                 assert len(documents(cluster, NAMES.instances)) == life + 1
                 for query in ({}, {"status": "failed"}, {"sort": "finished"}, {"error_type": "boom"}, {"text": "boom"}):
-                    expected = [] if "text" in query else [f"{id}:failed"]
-                    assert await listed(s, **query) == expected, query
+                    assert await listed(s, **query) == [f"{id}:failed"], query
                 assert (await page(s))["instances"][0].get("redrives", 0) == life
                 await s.replica.steer(ANYBODY, id, Retry())
                 await asyncio.sleep(1)
@@ -129,7 +128,7 @@ def test_a_page_is_filled_where_many_hits_are_no_latest_life() -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_lists_hold_every_instance_once_whatever_happens_meanwhile(seed: int) -> None:
     """Ends, retries and clean-up race with pages; what was there when a list began is on exactly one of its pages."""
 
@@ -137,7 +136,7 @@ def test_lists_hold_every_instance_once_whatever_happens_meanwhile(seed: int) ->
         random = Random(seed)
         async with scheduler(new_cluster(), settings=ALWAYS_REFRESHING, seed=seed) as s:
             await s.define(ONE_STEP)
-            ids = [(await s.start("one")).instance_id for _ in range(25)]
+            ids = [(await s.start("one")).instance_id for _ in range(10)]
             going = True
 
             async def churn() -> None:
@@ -158,11 +157,11 @@ def test_lists_hold_every_instance_once_whatever_happens_meanwhile(seed: int) ->
                         continue
 
             tasks = [asyncio.create_task(one()) for one in (churn, revive, revive, revive)]
-            for _ in range(15):
-                found = [one.partition(":")[0] for one in await listed(s, size=random.randint(1, 30))]
+            for _ in range(8):
+                found = [one.partition(":")[0] for one in await listed(s, size=random.randint(1, 12))]
                 assert sorted(found) == sorted(ids)
                 for statuses in ("failed", "running", "succeeded,failed"):
-                    some = await listed(s, status=statuses, size=random.randint(3, 30))
+                    some = await listed(s, status=statuses, size=random.randint(3, 12))
                     assert len({one.partition(":")[0] for one in some}) == len(some)
                     assert {one.partition(":")[2] for one in some} <= set(statuses.split(","))
                 await asyncio.sleep(random.random() / 20)

@@ -120,6 +120,8 @@ def test_filters_hold_for_live_and_finished_instances_alike() -> None:
             assert await listed(s, until=moment, workflow="one") == [f"{done}:failed"]
             assert await listed(s, finished_since="1h", workflow="one") == [f"{done}:failed"]
             assert await listed(s, finished_since="5s", workflow="one") == []
+            assert await listed(s, changed_since="5s") == [f"{other_live}:running", f"{live}:running"]
+            assert await listed(s, changed_since=moment, status="failed") == []
 
     run_virtual(main())
 

@@ -98,6 +98,17 @@ class SearchParameters(Struct, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    changed_since: (
+        Annotated[
+            str,
+            Meta(
+                pattern=_MOMENT,
+                description="That began, went on or ended then or later.",
+                extra_json_schema={**_MOMENT_ALLOWED, "examples": ["10s"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     text: (
         Annotated[
             str,
@@ -141,8 +152,11 @@ def _asked(parameters: SearchParameters, now_ms: int) -> Asked:
     for label in labels:
         if not re.fullmatch("[^=]{1,128}=.{0,1024}", label, re.DOTALL):
             raise InvalidRequest(f"the query parameter label is {label[:80]!r}; allowed: a label as key=value")
-    times = [_given(time) for time in (parameters.since, parameters.until, parameters.finished_since)]
-    since_ms, until_ms, finished_since_ms = (None if time is None else _moment_ms(time, now_ms) for time in times)
+    given = (parameters.since, parameters.until, parameters.finished_since, parameters.changed_since)
+    times = [_given(time) for time in given]
+    since_ms, until_ms, finished_since_ms, changed_since_ms = (
+        None if time is None else _moment_ms(time, now_ms) for time in times
+    )
     which = Filter(
         statuses=() if parameters.status is UNSET else tuple(sorted(set(parameters.status.split(",")))),
         workflow=_given(parameters.workflow),
@@ -158,6 +172,7 @@ def _asked(parameters: SearchParameters, now_ms: int) -> Asked:
         since_ms=since_ms,
         until_ms=until_ms,
         finished_since_ms=finished_since_ms,
+        changed_since_ms=changed_since_ms,
         text=_given(parameters.text),
     )
     if which.live_only and parameters.sort != "created":
