@@ -48,12 +48,17 @@ def _parameters(action: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(old: Policy, new: Policy) -> list[Difference]:
     """Everything in which two policies differ, in the order of phases. Another writing of the same is no difference."""
-    return list(_differences("", spelled_out(old), spelled_out(new)))
+    return list(_differences("", _in_order(old), _in_order(new)))
+
+
+def _in_order(policy: Policy) -> dict[str, Any]:
+    """The document with a place for every phase, so that a phase that only one of two policies has comes in its turn."""
+    document = spelled_out(policy)
+    return document | {"phases": {name: document["phases"].get(name) for name in PHASES}}
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[Difference]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        # The places of both, in the order of the longer one as far as it goes.
         for key in dict.fromkeys((*old, *new)):
             yield from _differences(f"{path}.{key}" if path else str(key), old.get(key), new.get(key))
     elif old != new or type(old) is not type(new):
