@@ -52,7 +52,7 @@ def differences(old: Policy, new: Policy) -> list[Difference]:
 
 
 def _in_order(policy: Policy) -> dict[str, Any]:
-    """The document with a place for every phase, so that a phase that only one of two policies has comes in its turn."""
+    """The document with a place for every phase, so that one that only one of two policies has comes in its turn."""
     document = spelled_out(policy)
     return document | {"phases": {name: document["phases"].get(name) for name in PHASES}}
 
