@@ -19,8 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...policies import PHASES, PhaseName, Policy, min_age_ms
-from ...policies.actions import ALLOWED
+from ...policies import ALLOWED, PHASES, PhaseName, Policy, min_age_ms
 from ..facts import FamilyFacts, IndexFacts
 from .settled import allocation, missing, priority
 from .steps import Block, Merge, Remove, Roll, Settle, Step
@@ -75,7 +74,7 @@ def _last(phases: list[PhaseName]) -> int:
 
 
 def _entered(policy: Policy, index: IndexFacts, now_ms: int) -> list[PhaseName]:
-    """The phases that the index has entered, in order; `hot` is the first even where a policy does not have it."""
+    """The phases that the index has entered, in order: none before the one in front of it."""
     entered: list[PhaseName] = ["hot"]
     for phase in PHASES[1:]:
         if phase in policy.phases:
@@ -87,11 +86,10 @@ def _entered(policy: Policy, index: IndexFacts, now_ms: int) -> list[PhaseName]:
 
 
 def _enters_at_ms(policy: Policy, index: IndexFacts, phase: PhaseName) -> int | None:
-    """When the index enters the phase: by its own `min_age`, and not before any earlier one. None: nobody knows yet."""
+    """When the index is old enough for the phase; None while nobody knows."""
     if index.rolled_at_ms is None or index.is_write_index:
         return None
-    earlier = PHASES[: PHASES.index(phase) + 1]
-    return index.rolled_at_ms + max(min_age_ms(policy, one) or 0 for one in earlier if one in policy.phases)
+    return index.rolled_at_ms + (min_age_ms(policy, phase) or 0)
 
 
 def _held(family: FamilyFacts, index: IndexFacts, due: list[Step]) -> str | None:
@@ -149,7 +147,7 @@ class _Findings:
                 self.done.append(name)
             elif isinstance(step, Merge) and self._index.merging:
                 self.under_way = name
-            else:
+            elif not (isinstance(step, Block) and any(isinstance(one, Block) for one in self.due)):
                 self.due.append(step)
             if isinstance(step, Merge | Roll):
                 return

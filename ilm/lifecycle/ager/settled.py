@@ -34,10 +34,6 @@ def allocation(allocate: Mapping[str, Any]) -> dict[str, str | None]:
     return wanted
 
 
-# What stands where a setting is absent.
-_DEFAULTS = {"index.auto_expand_replicas": "false", f"{_ROUTING}.total_shards_per_node": "-1"}
-
-
 def missing(settings: Mapping[str, str], wanted: Mapping[str, str | None]) -> dict[str, str | None]:
     """What of the wanted settings is not there."""
-    return {name: value for name, value in wanted.items() if settings.get(name, _DEFAULTS.get(name)) != value}
+    return {name: value for name, value in wanted.items() if settings.get(name) != value}
