@@ -12,10 +12,11 @@ from leasehold.core.errors import QuotaExceeded
 from leasehold.core.lanes.codec import OutboxEntry
 from leasehold.core.lanes.memory.resident import Resident
 from leasehold.core.lanes.records import Records
+from leasehold.core.metrics import Metrics
 from leasehold.core.settings import HistorySettings
 
 from tests.kit.model_store import ModelElasticsearch
-from tests.kit.schedulers import LANE, ONE_STEP, SETTINGS, TWO_STEPS, documents, live, new_cluster, scheduler
+from tests.kit.schedulers import ANYBODY, LANE, ONE_STEP, SETTINGS, TWO_STEPS, documents, live, new_cluster, scheduler
 from tests.kit.virtual_time import run_virtual
 
 STEPS = "workflow-steps"
@@ -253,5 +254,131 @@ def test_a_request_to_history_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatc
             assert [await s.status(one.instance_id) for one in started] == ["succeeded"] * 20
             assert sum(sizes) > 10_000_000
             assert max(sizes) < 6_500_000
+
+    run_virtual(main())
+
+
+def test_new_records_are_named_for_the_index_that_the_alias_writes_to_by_now() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            ids = []
+            for _ in range(4):
+                ids.append((await s.start("one")).instance_id)
+                await s.run_all(1)
+                await asyncio.sleep(5)
+                if len(ids) == 1:
+                    for alias in (STEPS, INSTANCES):
+                        cluster.roll_over(alias)
+            assert rows(cluster, STEPS) == sorted(f"{id}:only:1" for id in ids)
+            assert f"{ids[0]}:only:1" in cluster.indices[STEPS_1].documents
+            assert f"{ids[3]}:only:1" in cluster.indices[f"{STEPS}-000002"].documents
+            assert ids[3] in cluster.indices[f"{INSTANCES}-000002"].documents
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_record_whose_index_has_gone_is_looked_for_behind_the_alias(landed: bool) -> None:
+    """A rolled index may be shrunk or mounted under another name, or be deleted with what it held."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            (s.faults.lose_answer if landed else s.faults.lose_request)(on="bulk", index=STEPS_1)
+            held = s.faults.hold("after" if landed else "before", on="bulk", index=STEPS_1)
+            await s.run_all(1)
+            await held.reached()
+            cluster.roll_over(STEPS)
+            shrunk = cluster.indices.pop(STEPS_1)
+            shrunk.name = f"shrink-{STEPS_1}"
+            cluster.indices[shrunk.name] = shrunk
+            cluster._aliases[STEPS] = {shrunk.name: False, f"{STEPS}-000002": True}
+            held.release()
+            await asyncio.sleep(60)
+            assert rows(cluster, STEPS) == [f"{id}:only:1"]
+            assert (f"{id}:only:1" in shrunk.documents) == landed
+            assert live(cluster) == {}
+
+    run_virtual(main())
+
+
+def test_many_records_for_a_closed_index_are_looked_for_together() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            for _ in range(250):
+                await s.start("one")
+            cluster.roll_over(STEPS)
+            s.faults.fail_items(
+                403, "cluster_block_exception", index=STEPS_1, fits=lambda item: item.index == STEPS_1, times=99
+            )
+            asked = 0
+            mget = s.store.mget
+
+            async def counted(index: str, ids: Sequence[str]) -> Any:
+                nonlocal asked
+                asked += index == STEPS_1
+                return await mget(index, ids)
+
+            s.store.mget = counted  # type: ignore[method-assign]
+            for step in await s.claim(max_steps=250):
+                await s.complete(step)
+            await asyncio.sleep(30)
+            assert len(rows(cluster, STEPS)) == 250
+            assert live(cluster) == {}
+            assert asked < 25
+
+    run_virtual(main())
+
+
+def test_admission_closes_when_one_record_has_waited_too_long_and_metrics_and_explanations_say_so() -> None:
+    async def main() -> None:
+        metrics = Metrics()
+        async with scheduler(new_cluster(), metrics=metrics) as s:
+            await s.define(ONE_STEP)
+            id = (await s.start("one")).instance_id
+            s.faults.refuse(429, on="bulk", index=STEPS_1, times=1_000)
+            await s.run_all(1)
+            await asyncio.sleep(50)
+            await s.start("one")
+            await asyncio.sleep(15)
+            with pytest.raises(QuotaExceeded, match=r"history is 2 records and 6\d s behind"):
+                await s.start("one")
+            lag_s = metrics.registry.get_sample_value("leasehold_history_lag_seconds")
+            assert lag_s is not None
+            assert 55 < lag_s < 70
+            (cause,) = (await s.replica.explain(ANYBODY, id)).causes
+            assert cause.cause == "history"
+            assert "the oldest since 6" in cause.text
+            s.faults.clear()
+            await asyncio.sleep(10)
+            await s.start("one")
+            assert metrics.registry.get_sample_value("leasehold_history_lag_seconds") == 0
+
+    run_virtual(main())
+
+
+def test_a_record_that_cannot_be_made_closes_no_admission(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            made = Records.row
+
+            def row(records: Records, resident: Resident, row_id: str, entry: OutboxEntry) -> bytes:
+                if entry.kind == "step":
+                    raise ZeroDivisionError
+                return made(records, resident, row_id, entry)
+
+            await s.start("one")
+            monkeypatch.setattr(Records, "row", row)
+            await s.run_all(1)
+            monkeypatch.setattr(Records, "row", made)
+            await asyncio.sleep(300)
+            await s.start("one")
 
     run_virtual(main())
