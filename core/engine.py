@@ -85,7 +85,10 @@ class Engine:
         self.metrics = metrics
         self.replica_id = replica_id
         self.lanes: dict[str, Lane] = {}
-        self.tenants = Tenants(store=store, names=names, clock=clock, metrics=metrics)
+        self.trail = Trail(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
+        self.refusals = Refusals(trail=self.trail, clock=clock, metrics=metrics, replica_id=replica_id)
+        self.access = Access(self.refusals)
+        self.tenants = Tenants(store=store, names=names, clock=clock, metrics=metrics, trail=self.trail)
         self.tenants.on_changed.append(self._rules_changed)
         costs = Costs(settings.tenancy.fair_by)
         self.queue = ReadyQueue(
@@ -93,10 +96,7 @@ class Engine:
             weight_of=lambda tenant: self.tenants.rules.weight_of(tenant),
             debt_max=costs.debt_max,
         )
-        self.refusals = Refusals(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
-        self.access = Access(self.refusals)
         self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
-        self.trail = Trail(store=store, names=names, clock=clock, metrics=metrics, replica_id=replica_id)
         self.history = History(
             store=store,
             names=names,
@@ -251,8 +251,9 @@ class Engine:
         """Orderly end: lanes are given back unless they were, and the loops end."""
         await self.leave()
         self.breakers.close()
-        await self.refusals.close()
+        self.refusals.draw_up()
         await self.trail.close()
+        self.refusals.give_up()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

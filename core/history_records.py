@@ -10,7 +10,10 @@ from ..claim.wire import Call
 
 
 class AuditRecord(Struct, frozen=True, omit_defaults=True, tag_field="of", tag="audit", gc=False):
-    """Somebody told the instance to do something, and it did. `details` depend on the action."""
+    """Somebody told the instance to do something, and it did. `details` depend on the action.
+
+    `address` is where the request came from; `before` and `after` are the instance's statuses.
+    """
 
     action: str
     by: str
@@ -19,6 +22,9 @@ class AuditRecord(Struct, frozen=True, omit_defaults=True, tag_field="of", tag="
     reason: str | None = None
     path: str | None = None
     details: Any = None
+    address: str = ""
+    before: str = ""
+    after: str = ""
 
 
 class CallsRecord(Struct, frozen=True, omit_defaults=True, tag_field="of", tag="calls", gc=False):

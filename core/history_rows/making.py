@@ -26,6 +26,7 @@ from .rows import (
     InstanceRow,
     PathFields,
     ShareRow,
+    SourceFields,
     StepFields,
     StepRow,
     TraceFields,
@@ -147,14 +148,22 @@ def audit_row(instance: Instance, record: AuditRecord) -> bytes:
         timestamp=_time(record.at_ms),
         event=ActionFields(record.action, "success", record.reason),
         user=UserFields(record.by, record.roles),
+        source=SourceFields(record.address) if record.address else None,
         workflow=_recorded_workflow(instance),
         step=PathFields(record.path) if record.path else None,
         tenant=instance.tenant,
         space=instance.space,
         trace=_trace(instance.traceparent),
-        details=record.details,
+        details=_details(record),
     )
     return _encode(row)
+
+
+def _details(record: AuditRecord) -> Any:
+    """A record of an earlier release knows no statuses."""
+    if not record.before:
+        return record.details
+    return {"before": {"status": record.before}, "after": {"status": record.after}, **(record.details or {})}
 
 
 def _recorded_workflow(instance: Instance) -> WorkflowFields:

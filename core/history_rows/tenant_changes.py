@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct, field
 
-from .rows import ActionFields, UserFields
+from .rows import ActionFields, SourceFields, UserFields
 
 ChangeAction = Literal["change_tenant", "remove_tenant"]
 
@@ -26,12 +26,13 @@ class TenantChangeRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     timestamp: datetime = field(name="@timestamp")
     event: ActionFields
     user: UserFields
+    source: SourceFields | None = None
     tenant: str
     details: ChangeDetails
 
 
 def tenant_change_row(
-    tenant: str, *, old: str | None, new: str | None, by: str, at_ms: int, fault: str | None
+    tenant: str, *, old: str | None, new: str | None, by: str, address: str, at_ms: int, fault: str | None
 ) -> bytes:
     """`old` and `new` are JSON texts; its id is `tenant:<tenant>:<first change in ms>:<revision>`."""
     action: ChangeAction = "remove_tenant" if new is None else "change_tenant"
@@ -39,6 +40,7 @@ def tenant_change_row(
         timestamp=datetime.fromtimestamp(at_ms / 1_000, UTC),
         event=ActionFields(action, "success" if fault is None else "failure", fault),
         user=UserFields(by),
+        source=SourceFields(address) if address else None,
         tenant=tenant,
         details=ChangeDetails(_raw(old), _raw(new)),
     )

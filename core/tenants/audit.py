@@ -3,10 +3,14 @@
 Whoever sees a change records it: the API that made it, and every replica that the change feed tells of it. Reads are
 realtime GETs; the document is read after what the audit keeps, so a write conditional on the latter never records what
 is older than what is recorded. Two raw edits within one moment may be one change to all who look.
+
+The row waits in the audit's document until it stands. Whoever recorded it brings it home; the others do so when it has
+waited too long.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -15,9 +19,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ...ilm import IndexNames
-from ..errors import StoreError, StoreRejected, StoreUnavailable
-from ..es.lines import create_line, create_line_in, index_line
-from ..history_rows import stripped_row
+from ..audit import Outcome, Trail
+from ..errors import StoreError, StoreUnavailable
+from ..es.lines import create_line, index_line
+from ..es.rows_held import rows_held
 from ..ports import BulkItem, Clock, Store, Version
 from .recording import recorded
 from .stored import Audited, Waiting, audited_id, audited_of
@@ -28,6 +33,9 @@ BATCH = 100
 OUTBOX_MAX = 100
 """Rows of one tenant that may wait while the audit index does not take them."""
 _PASSES = 10
+# How long another replica's row is left to that replica, and how long the trail is waited for.
+_LEFT_TO_OTHERS_MS = 1_500
+_STANDS_WITHIN_S = 30.0
 
 
 class Standing(Struct, frozen=True):
@@ -41,14 +49,22 @@ class Auditor:
     """One replica's. `remembered` gives what is known of a tenant whose audit document is gone."""
 
     def __init__(
-        self, *, store: Store, names: IndexNames, clock: Clock, remembered: Callable[[str], Audited | None]
+        self,
+        *,
+        store: Store,
+        names: IndexNames,
+        clock: Clock,
+        trail: Trail,
+        remembered: Callable[[str], Audited | None],
     ) -> None:
         self._store = store
         self._index = names.tenants
         self._alias = names.audit
         self._clock = clock
+        self._trail = trail
         self._remembered = remembered
-        self._write_index: str | None = None
+        # Rows that this replica has recorded.
+        self._own: set[str] = set()
 
     async def audit(self, tenants: Iterable[str]) -> None:
         """Record what has changed of these, and bring the rows home. Raises: StoreError; nothing is lost by it."""
@@ -71,9 +87,16 @@ class Auditor:
         return None if item.version is None else Standing(standing.audited, item.version)
 
     async def _settle(self, tenants: Sequence[str]) -> None:
+        left: set[str] = set()
         for _ in range(_PASSES):
             settled, full = await self._record(tenants)
-            home = await self._deliver([*(one for one in settled.values() if one.audited.outbox), *full])
+            waiting = [*(one for one in settled.values() if one.audited.outbox), *full]
+            others = [one for one in waiting if any(row.row_id not in self._own | left for row in one.audited.outbox)]
+            home = await self._deliver([one for one in waiting if one not in others])
+            if others:
+                # Who has recorded them is about to bring them home.
+                await asyncio.sleep(_LEFT_TO_OTHERS_MS / 1_000)
+                left |= {row.row_id for one in others for row in one.audited.outbox}
             tenants = [
                 tenant
                 for tenant in tenants
@@ -90,7 +113,7 @@ class Auditor:
         """
         kept = await self._store.mget(self._index, [audited_id(tenant) for tenant in tenants])
         found = await self._store.mget(self._index, tenants)
-        index, now_ms = await self._row_index(), self._clock.now_ms()
+        index, now_ms = self._trail.index, self._clock.now_ms()
         settled: dict[str, Standing] = {}
         full: list[Standing] = []
         wanted: list[Standing] = []
@@ -108,55 +131,54 @@ class Auditor:
         for standing, item in zip(wanted, await self._write(wanted), strict=True):
             if item.version is not None:
                 settled[standing.audited.tenant] = Standing(standing.audited, item.version)
+                self._own.add(standing.audited.outbox[-1].row_id)
         return settled, full
 
     async def _deliver(self, standing: Sequence[Standing]) -> set[str]:
-        """Create the rows that wait, and take those that are home out of the outboxes. Returns whose all are."""
-        rows = [(one, waiting) for one in standing for waiting in one.audited.outbox]
+        """Have the rows written that wait, and take those that stand out of the outboxes. Returns whose all do."""
+        rows = [row for one in standing for row in one.audited.outbox]
         if not rows:
             return set()
-        lines = [line for _, row in rows for line in (create_line_in(row.index, row.row_id), row.row.encode())]
-        items = await self._store.bulk(lines)
-        left: dict[str, list[Waiting]] = {one.audited.tenant: [] for one in standing}
-        for (one, waiting), item in zip(rows, items, strict=True):
-            if (after := await self._after(waiting, item)) is not None:
-                left[one.audited.tenant].append(after)
-        changed = [
-            Standing(replace(one.audited, outbox=tuple(left[one.audited.tenant])), one.version) for one in standing
-        ]
+        outcomes = await self._outcomes(rows)
+        moved = await self._moved([row for row in rows if outcomes[row.row_id] == "closed"])
+        changed = []
+        for one in standing:
+            outbox = tuple(moved[row.row_id] for row in one.audited.outbox if row.row_id in moved)
+            changed.append(Standing(replace(one.audited, outbox=outbox), one.version))
         await self._write(changed)
-        return {tenant for tenant, waiting in left.items() if not waiting}
+        self._own -= {row.row_id for row in rows if row.row_id not in moved}
+        return {one.audited.tenant for one in changed if not one.audited.outbox}
 
-    async def _after(self, waiting: Waiting, item: BulkItem) -> Waiting | None:
-        """What still waits after an attempt to create the row."""
-        if item.status in (200, 201, 409):
-            return None
-        log.warning("tenants.row_failed", row=waiting.row_id, status=item.status, reason=item.error_reason)
-        if item.status == 400:
-            return replace(waiting, row=stripped_row(waiting.row.encode()).decode())
-        if item.status in (403, 404):
-            return await self._elsewhere(waiting)
-        raise StoreUnavailable(f"the audit row {waiting.row_id} was answered {item.status}")
+    async def _outcomes(self, rows: Sequence[Waiting]) -> dict[str, Outcome]:
+        """What becomes of each. Raises: StoreUnavailable where the trail takes none for long; they are on their way."""
+        outcomes: dict[str, Outcome] = {}
+        all_known = asyncio.Event()
 
-    async def _elsewhere(self, waiting: Waiting) -> Waiting | None:
-        """The index takes no more rows: what it holds is home, the rest goes where the alias writes now."""
+        def submit(row: Waiting) -> None:
+            def done(outcome: Outcome) -> None:
+                outcomes[row.row_id] = outcome
+                if len(outcomes) == len(rows):
+                    all_known.set()
+
+            self._trail.submit(row.row_id, row.row.encode(), index=row.index, done=done, repeated=True)
+
+        for row in rows:
+            submit(row)
         try:
-            if await self._store.get(waiting.index, waiting.row_id) is not None:
-                return None
-        except StoreRejected as error:
-            if error.status != 404:
-                raise
-        self._write_index = None
-        index = await self._row_index()
-        if index == waiting.index:
-            raise StoreUnavailable(f"{index} takes no audit rows")
-        return replace(waiting, index=index)
+            async with asyncio.timeout(_STANDS_WITHIN_S):
+                await all_known.wait()
+        except TimeoutError:
+            raise StoreUnavailable("the audit trail takes no rows at the moment") from None
+        return outcomes
 
-    async def _row_index(self) -> str:
-        """The concrete index that rows go to; it stands in the outbox, so that no roll-over doubles a row."""
-        if self._write_index is None:
-            self._write_index = await self._store.resolve_write_index(self._alias)
-        return self._write_index
+    async def _moved(self, closed: Sequence[Waiting]) -> dict[str, Waiting]:
+        """Their index takes no more rows: what stands in the trail is home, the rest is named for another index."""
+        moved: dict[str, Waiting] = {}
+        for index in {row.index for row in closed}:
+            there = [row for row in closed if row.index == index]
+            held = await rows_held(self._store, self._alias, index, [row.row_id for row in there])
+            moved |= {row.row_id: replace(row, index=self._trail.index) for row in there if row.row_id not in held}
+        return moved
 
     async def _write(self, standing: Sequence[Standing]) -> list[BulkItem]:
         """Raises: StoreError; a lost race is an item without a version."""

@@ -25,21 +25,30 @@ def recorded(before: Audited, found: StoredDocument | None, *, index: str, now_m
         return None
     valid = _valid(before, content)
     after = replace(before, revision=before.revision + 1, content=content, valid=valid, deletion=None)
-    by, at_ms = _author(before, after, Stamp() if found is None else stamp_of(found.source), now_ms)
+    by, at_ms, address = _author(before, after, Stamp() if found is None else stamp_of(found.source), now_ms)
     row = tenant_change_row(
-        before.tenant, old=before.content, new=content, by=by, at_ms=at_ms, fault=_fault(before.tenant, content)
+        before.tenant,
+        old=before.content,
+        new=content,
+        by=by,
+        address=address,
+        at_ms=at_ms,
+        fault=_fault(before.tenant, content),
     )
     return replace(after, outbox=(*before.outbox, Waiting(after.row_id(), index, row.decode())))
 
 
-def _author(before: Audited, after: Audited, stamp: Stamp, now_ms: int) -> tuple[str, int]:
-    """Who changed the document, and when; nobody is believed whose stamp was written with another change."""
+def _author(before: Audited, after: Audited, stamp: Stamp, now_ms: int) -> tuple[str, int, str]:
+    """Who changed the document, when, from where; nobody is believed whose stamp was written with another change."""
+    outside = (OUTSIDE, now_ms, "")
     if after.content is None:
         deletion = before.deletion
-        known = deletion is not None and deletion.revision == before.revision
-        return (deletion.by, deletion.at_ms) if known and deletion is not None else (OUTSIDE, now_ms)
-    wanted = change_id_of(after.tenant, after.revision, after.content, stamp.updated_by, stamp.updated_at_ms)
-    return (stamp.updated_by, stamp.updated_at_ms) if stamp.change_id == wanted else (OUTSIDE, now_ms)
+        if deletion is None or deletion.revision != before.revision:
+            return outside
+        return deletion.by, deletion.at_ms, deletion.address
+    by, at_ms, address = stamp.updated_by, stamp.updated_at_ms, stamp.address
+    wanted = change_id_of(after.tenant, after.revision, after.content, by, at_ms, address)
+    return (by, at_ms, address) if stamp.change_id == wanted else outside
 
 
 def _valid(before: Audited, content: str | None) -> str | None:

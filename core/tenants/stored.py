@@ -38,6 +38,11 @@ class Stamp(Struct, frozen=True):
     updated_at_ms: int = 0
     change_id: str = ""
 
+    @property
+    def address(self) -> str:
+        """Where the request came from, as far as is known."""
+        return self.change_id.partition("@")[2]
+
 
 class Waiting(Struct, frozen=True):
     """A row of `workflow-audit` that is not confirmed there: its id, the concrete index it goes to, and its JSON."""
@@ -53,6 +58,7 @@ class Deletion(Struct, frozen=True):
     by: str
     at_ms: int
     revision: int
+    address: str = ""
 
 
 class Began(Struct, frozen=True, tag_field="kind", tag="began"):
@@ -154,18 +160,19 @@ def stamp_of(source: bytes) -> Stamp:
         return Stamp()
 
 
-def change_id_of(tenant: str, revision: int, content: str, by: str, at_ms: int) -> str:
-    """What the API writes with its change number `revision`.
+def change_id_of(tenant: str, revision: int, content: str, by: str, at_ms: int, address: str) -> str:
+    """What the API writes with its change number `revision`: `<number>-<digest>@<address>`.
 
     A document that was changed since by other means keeps the id, and no longer fits it: the number or the digest
     tells.
     """
-    digest = hashlib.sha256(_encode([tenant, revision, content, by, at_ms])).hexdigest()
-    return f"{revision}-{digest[:16]}"
+    said = [tenant, revision, content, by, at_ms]
+    digest = hashlib.sha256(_encode([*said, address] if address else said)).hexdigest()
+    return f"{revision}-{digest[:16]}" + (f"@{address}" if address else "")
 
 
-def stamped(tenant: str, document: dict[str, Any], *, revision: int, by: str, at_ms: int) -> bytes:
+def stamped(tenant: str, document: dict[str, Any], *, revision: int, by: str, at_ms: int, address: str = "") -> bytes:
     """A document as the API writes it."""
     wanted = _without_bookkeeping(document)
-    stamp = Stamp(by, at_ms, change_id_of(tenant, revision, content_text(wanted), by, at_ms))
+    stamp = Stamp(by, at_ms, change_id_of(tenant, revision, content_text(wanted), by, at_ms, address))
     return msgspec.json.encode(wanted | {"kind": "tenant", "tenant": tenant} | msgspec.to_builtins(stamp))

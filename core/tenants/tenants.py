@@ -11,6 +11,7 @@ import structlog
 
 from ...ilm import IndexNames
 from ...tenancy.rules import NO_RULES, Rules
+from ..audit import Trail
 from ..change_feed import Change
 from ..errors import StoreError
 from ..es.lines import create_line, put_line
@@ -37,13 +38,15 @@ class Tenants:
     Elasticsearch does not answer, or the index is gone, what was in force stays.
     """
 
-    def __init__(self, *, store: Store, names: IndexNames, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, *, store: Store, names: IndexNames, clock: Clock, metrics: Metrics, trail: Trail) -> None:
         self._store = store
         self._index = names.tenants
         self._clock = clock
         self._metrics = metrics
         self._in_force = InForce()
-        self.auditor = Auditor(store=store, names=names, clock=clock, remembered=self._in_force.audited.get)
+        self.auditor = Auditor(
+            store=store, names=names, clock=clock, trail=trail, remembered=self._in_force.audited.get
+        )
         self.rules: Rules = NO_RULES
         self.on_changed: list[Callable[[], None]] = []
         # Up to where the index was read, and up to where it is to be read.

@@ -66,7 +66,9 @@ def event_of(principal: Principal, resident: Resident, order: AnyOrder, inputs: 
     assert_never(order)
 
 
-def audit_record(principal: Principal, order: AnyOrder, event: AnyEvent) -> AuditRecord:
+def audit_record(
+    principal: Principal, order: AnyOrder, event: AnyEvent, before: Instance, after: Instance
+) -> AuditRecord:
     """What the trail is to say of an order that changed something."""
     path: str | None = None
     details: dict[str, Any] = {}
@@ -83,7 +85,18 @@ def audit_record(principal: Principal, order: AnyOrder, event: AnyEvent) -> Audi
         details |= {"params": order.params} if order.params else {}
     elif isinstance(order, Signal):
         details = {"signal": order.name, "payload": order.payload}
-    return AuditRecord(action_of(order), principal.name, event.at_ms, principal.roles, reason, path, details or None)
+    return AuditRecord(
+        action_of(order),
+        principal.name,
+        event.at_ms,
+        principal.roles,
+        reason,
+        path,
+        details or None,
+        principal.address,
+        before.status.value,
+        after.status.value,
+    )
 
 
 def action_of(order: AnyOrder) -> str:

@@ -102,7 +102,7 @@ class Redrives:
         except BaseException:
             lane.leave_alone(resident)
             raise
-        lane.records.audit(resident, audit_record(principal, order, event))
+        lane.records.audit(resident, audit_record(principal, order, event, final.instance, resident.instance))
         used = set(codec.side_refs(resident.instance))
         resident.side_writes += (*(one for one in sides if one[0] in used), *side)
         return resident

@@ -87,7 +87,7 @@ class Steering:
                 return
             raise refusal(before, refused)
         if resident.instance is not before:
-            lane.records.audit(resident, audit_record(principal, order, event))
+            lane.records.audit(resident, audit_record(principal, order, event, before, resident.instance))
             resident.side_writes += side
 
     async def _ended(self, principal: Principal, instance_id: str, order: AnyOrder) -> InstanceView:

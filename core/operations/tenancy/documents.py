@@ -99,6 +99,7 @@ class TenantDocuments:
                 revision=standing.audited.revision + 1,
                 by=principal.name,
                 at_ms=self._engine.clock.now_ms(),
+                address=principal.address,
             )
             version = await self._write(tenant, written, found)
             if version is not None:
@@ -145,7 +146,7 @@ class TenantDocuments:
         """Say who is about to delete it, then delete it; false where another came first."""
         assert found.version is not None
         audited = standing.audited
-        deletion = Deletion(principal.name, self._engine.clock.now_ms(), audited.revision)
+        deletion = Deletion(principal.name, self._engine.clock.now_ms(), audited.revision, principal.address)
         meant = Standing(msgspec.structs.replace(audited, deletion=deletion), standing.version)
         if await self._engine.tenants.auditor.write(meant) is None:
             return False

@@ -107,7 +107,10 @@ class Migrating:
         event = Migrated(now_ms, request.to_version, principal.name)
         lane.exchange(resident, carried_over(resident.instance, replayed.instance), plan, event)
         details = {"from": request.from_version, "to": request.to_version}
-        lane.records.audit(resident, AuditRecord("migrate", principal.name, now_ms, principal.roles, details=details))
+        record = AuditRecord(
+            "migrate", principal.name, now_ms, principal.roles, details=details, address=principal.address
+        )
+        lane.records.audit(resident, record)
         return MigrationResult(resident.id, "migrated"), resident
 
 

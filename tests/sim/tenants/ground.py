@@ -20,7 +20,7 @@ OUTSIDE = "(outside the API)"
 
 
 class Mortal(ModelStore):
-    """A client that is dead to the world from its n-th write of tenants and audit on.
+    """A client that is dead to the world from its n-th write of tenants, audit and heads of chains on.
 
     `applied`: that write still takes effect. Without `dies_at` it lives.
     """
@@ -40,7 +40,7 @@ class Mortal(ModelStore):
     ) -> list[BulkItem]:
         if self.dead:
             raise StoreUnavailable("dead")
-        if index == NAMES.tenants or (index is None and NAMES.audit.encode() in lines[0]):
+        if index == NAMES.tenants or (index or "").startswith(NAMES.audit) or b'"chain:' in lines[0]:
             self.writes += 1
             if self.dead:
                 if self.applied:

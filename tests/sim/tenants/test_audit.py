@@ -39,7 +39,7 @@ async def raw_delete(s: Scheduler) -> None:
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("dies_at", range(1, 7))
+@pytest.mark.parametrize("dies_at", range(1, 10))
 @pytest.mark.parametrize("change", [api_put, api_delete, raw_put, raw_delete])
 def test_whoever_records_a_change_may_die_at_any_write(change: Change, dies_at: int, applied: bool) -> None:
     async def main() -> None:
