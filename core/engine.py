@@ -266,6 +266,7 @@ class Engine:
                 for lane in list(self.lanes.values()):
                     await lane.committer.drain()
                 await self.history.drain()
+                await self.trail.flush()
 
     def look_now(self) -> None:
         """Look at the control index without waiting for the next turn."""

@@ -130,12 +130,16 @@ class Trail:
                 elif not self._busy:
                     break
 
+    async def flush(self) -> None:
+        """Write what waits, now, until something fails. Never raises."""
+        while self._busy and await self.pass_once():
+            pass
+
     async def close(self) -> None:
         """Write what waits, now. What can't be written in time stays in its outbox, if it has one. Never raises."""
         try:
             async with asyncio.timeout(_CLOSE_WITHIN_S):
-                while self._busy and await self.pass_once():
-                    pass
+                await self.flush()
         except TimeoutError:
             pass
         if self._entries:

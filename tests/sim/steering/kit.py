@@ -94,6 +94,11 @@ async def in_history(s: Scheduler) -> None:
 
 
 def trail(cluster: ModelElasticsearch) -> list[tuple[str, str, str]]:
-    """The audit rows as (action, who, instance), oldest first."""
-    rows = sorted(documents(cluster, AUDIT).values(), key=lambda row: str(row["@timestamp"]))
-    return [(row["event"]["action"], row["user"]["name"], row["workflow"]["id"]) for row in rows]
+    """The orders' audit rows as (action, who, instance), oldest first."""
+    return [(row["event"]["action"], row["user"]["name"], row["workflow"]["id"]) for row in order_rows(cluster)]
+
+
+def order_rows(cluster: ModelElasticsearch) -> list[dict[str, Any]]:
+    """The audit rows of orders, oldest first."""
+    rows = [row for id, row in documents(cluster, AUDIT).items() if ":audit:" in id]
+    return sorted(rows, key=lambda row: str(row["@timestamp"]))

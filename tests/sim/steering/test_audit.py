@@ -11,9 +11,10 @@ from leasehold.core.principal import Principal
 from tests.kit.schedulers import ANYBODY, LANE, TWO_STEPS, documents, live, new_cluster, scheduler
 from tests.kit.virtual_time import run_virtual
 
-from .kit import ASKING, AUDIT, FAN, FRAIL, WAITING, dying, fail_second, in_history, told, trail
+from .kit import ASKING, AUDIT, FAN, FRAIL, WAITING, dying, fail_second, in_history, order_rows, told, trail
 
 ANN = Principal("ann", "acme", roles=("lead",))
+CARL = Principal("carl", "acme", address="10.0.0.7")
 
 
 def test_each_order_leaves_one_row_that_says_who_what_why_and_where() -> None:
@@ -43,8 +44,30 @@ def test_each_order_leaves_one_row_that_says_who_what_why_and_where() -> None:
             assert approved["user"] == {"name": "ann", "roles": ["lead"]}
             assert approved["event"]["reason"] == "fine"
             assert approved["step"] == {"path": "act"}
-            assert approved["details"] == {"form": {"amount": 2, "note": "none"}}
+            assert approved["details"] == {
+                "before": {"status": "waiting"},
+                "after": {"status": "running"},
+                "form": {"amount": 2, "note": "none"},
+            }
+            assert "source" not in approved
             assert (approved["tenant"], approved["workflow"]["name"]) == ("acme", "asking")
+
+    run_virtual(main())
+
+
+def test_a_row_says_from_where_the_order_came_and_what_it_made_of_the_instance() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(TWO_STEPS)
+            id = (await s.start("two")).instance_id
+            await told(s, id, Pause(), CARL)
+            await told(s, id, Terminate(), CARL)
+            await in_history(s)
+            paused, terminated = order_rows(cluster)
+            assert paused["source"] == terminated["source"] == {"ip": "10.0.0.7"}
+            assert paused["details"] == {"before": {"status": "running"}, "after": {"status": "paused"}}
+            assert terminated["details"] == {"before": {"status": "paused"}, "after": {"status": "terminated"}}
 
     run_virtual(main())
 
@@ -120,7 +143,7 @@ def test_a_redrive_is_in_the_trail_and_does_not_hide_what_was_before() -> None:
                 await s.fail(await s.claim_one(), "boom")
             await in_history(s)
             assert trail(cluster) == [("retry", "tester", id)] * 2
-            reasons = {row["event"]["reason"] for row in documents(cluster, AUDIT).values()}
+            reasons = {row["event"]["reason"] for row in order_rows(cluster)}
             assert reasons == {"try 1", "try 2"}
 
     run_virtual(main())
@@ -138,7 +161,7 @@ def test_a_decision_on_an_item_is_recorded_under_the_instance_that_people_know()
             )
             await asyncio.sleep(2)
             assert trail(cluster) == [("approve", "tester", id)]
-            (row,) = documents(cluster, AUDIT).values()
+            (row,) = order_rows(cluster)
             assert row["step"] == {"path": "each-host[1].apply"}
 
     run_virtual(main())
