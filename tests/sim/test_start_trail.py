@@ -15,7 +15,7 @@ from leasehold.core.ports import BulkItem
 from leasehold.core.principal import Principal
 
 from tests.kit.model_store import ModelElasticsearch
-from tests.kit.schedulers import ANYBODY, LANE, ONE_STEP, Scheduler, documents, new_cluster, scheduler
+from tests.kit.schedulers import ANYBODY, LANE, ONE_STEP, Scheduler, documents, live, new_cluster, scheduler
 from tests.kit.virtual_time import run_virtual
 
 AUDIT = "workflow-audit"
@@ -23,7 +23,9 @@ FOREVER = 1_000_000_000
 
 
 def start_rows(cluster: ModelElasticsearch) -> list[dict[str, Any]]:
-    return [row for row in documents(cluster, AUDIT).values() if row["event"]["action"] == "start"]
+    """One that stands in two indices is listed twice."""
+    rows = [row for index in cluster.resolve(AUDIT) for row in documents(cluster, index.name).values()]
+    return [row for row in rows if row["event"]["action"] == "start"]
 
 
 def told(cluster: ModelElasticsearch) -> Counter[str]:
@@ -201,6 +203,46 @@ def test_starts_that_have_ended_before_the_trail_had_them_are_found_in_history()
         async with scheduler(cluster, replica_id="replica-b"):
             await asyncio.sleep(30)
             assert told(cluster) == {answer.instance_id: 1}
+
+    run_virtual(main())
+
+
+def test_starts_that_stand_in_two_entries_are_told_of_once() -> None:
+    """The answer to the bulk with the first entry was lost, so the instances were written again behind another."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            s.faults.refuse(429, on="bulk", index=f"{AUDIT}-000001", times=FOREVER)
+            s.faults.lose_answer(on="bulk", index=LANE)
+            ids = await start_many(s, 3)
+            assert len(documents(cluster, LANE, "starts")) == 2
+            s.faults.cut_off(times=FOREVER)
+        async with scheduler(cluster, replica_id="replica-b"):
+            await asyncio.sleep(30)
+            assert told(cluster) == dict.fromkeys(ids, 1)
+            assert documents(cluster, LANE, "starts") == {}
+
+    run_virtual(main())
+
+
+def test_an_instance_that_never_came_to_be_is_not_told_of() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            await s.define(ONE_STEP)
+            s.faults.fail_items(503, index=LANE, fits=lambda item: b'"status"' in (item.source or b""), times=FOREVER)
+            starting = asyncio.create_task(s.start("one"))
+            await asyncio.sleep(1)
+            assert documents(cluster, LANE, "starts")
+            s.faults.cut_off(times=FOREVER)
+            starting.cancel()
+        async with scheduler(cluster, replica_id="replica-b"):
+            await asyncio.sleep(30)
+            assert live(cluster) == {}
+            assert start_rows(cluster) == []
+            assert documents(cluster, LANE, "starts") == {}
 
     run_virtual(main())
 
