@@ -5,6 +5,9 @@ replica that dies half-way leaves work that the next one finishes. The version s
 templates and mappings, which say what was upgraded, and in the document `schema` of the control index, which says what
 may run here. An upgrade raises that document first, so that an older release that starts meanwhile refuses, then puts
 templates, then adds fields to existing indices.
+
+What a template says of lifecycle follows the cluster and not the version: it is put anew on a cluster that has gained
+ILM, or lost it. Indices that stand already are given their policy by `leasehold.ilm.lifecycle`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from .capabilities import Capabilities
 from .errors import BootstrapFailed, SchemaTooNew
 from .names import IndexNames, lane_names
 from .requests import Requests, error_of
@@ -22,6 +26,7 @@ SCHEMA_ID = "schema"
 LANES_ID = "lanes"
 WAIT_S = 30
 _LOOK_AGAIN_S = 0.02
+_PLAIN = Capabilities()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,21 @@ class Bootstrapped:
     upgraded: tuple[str, ...]
 
 
-async def bootstrap(requests: Requests, names: IndexNames, *, lanes: int, schema: Schema = CURRENT) -> Bootstrapped:
+async def bootstrap(
+    requests: Requests,
+    names: IndexNames,
+    *,
+    lanes: int,
+    schema: Schema = CURRENT,
+    capabilities: Capabilities = _PLAIN,
+) -> Bootstrapped:
     """Make every index stand as this release needs it. `lanes` counts only where no lane has ever been made.
+
+    `capabilities` of the cluster decide what templates may say; left out, they say nothing that not every server knows.
 
     Raises: SchemaTooNew; BootstrapFailed; and whatever `requests` raises when nobody answers.
     """
-    run = _Run(requests, names, schema)
+    run = _Run(requests, names, schema, capabilities)
     existing = await run.versions_of_existing()
     if names.control in existing:
         await run.wait_for([names.control])
@@ -59,10 +73,11 @@ async def bootstrap(requests: Requests, names: IndexNames, *, lanes: int, schema
 class _Run:
     """One bootstrap under way."""
 
-    def __init__(self, requests: Requests, names: IndexNames, schema: Schema) -> None:
+    def __init__(self, requests: Requests, names: IndexNames, schema: Schema, capabilities: Capabilities) -> None:
         self._requests = requests
         self._names = names
         self._schema = schema
+        self._ilm = capabilities.ilm
         self.created: list[str] = []
         self.upgraded: list[str] = []
 
@@ -93,20 +108,21 @@ class _Run:
             await self._must("PUT", f"{path}?{condition}", body, allow=(409,))
 
     async def put_templates(self) -> None:
-        """Put the templates that are missing or older than this release. Raises: SchemaTooNew."""
+        """Put the templates that are missing, older than this release or not this cluster's. Raises: SchemaTooNew."""
         common = f"/_component_template/{common_template(self._names)}"
         await self._put_template(common, "component_templates", "component_template", self._schema.component_template())
         for family in self._schema.families:
             path = f"/_index_template/{self._names.prefix}-{family.name}"
-            template = self._schema.index_template(family, self._names)
+            template = self._schema.index_template(family, self._names, ilm=self._ilm)
             await self._put_template(path, "index_templates", "index_template", template)
 
     async def _put_template(self, path: str, plural: str, singular: str, template: dict[str, Any]) -> None:
         found = await self._must("GET", path, allow=(404,))
         entries = found.get(plural) or [{}]
-        version = _version_in(entries[0].get(singular, {}))
+        standing = entries[0].get(singular, {})
+        version = _version_in(standing)
         self._refuse_newer(version)
-        if version < self._schema.version:
+        if version < self._schema.version or _lifecycle_in(standing) != _lifecycle_in(template):
             await self._must("PUT", path, template)
 
     async def register_lanes(self, count: int) -> list[str]:
@@ -202,6 +218,13 @@ class _Run:
             return answer or {}
         advice = "its user needs to manage templates and the indices under the prefix" if status in (401, 403) else ""
         raise BootstrapFailed(f"{method} {path}", status, " ".join(error_of(answer)), advice)
+
+
+def _lifecycle_in(template: dict[str, Any]) -> dict[str, Any]:
+    """What a template says of lifecycle, however it writes it: {} for one that leaves it out."""
+    settings = template.get("template", {}).get("settings", {}).get("index", {})
+    flat = {name.removeprefix("lifecycle."): settings[name] for name in settings if name.startswith("lifecycle.")}
+    return {**settings.get("lifecycle", {}), **flat}
 
 
 def _version_in(holder: dict[str, Any]) -> int:

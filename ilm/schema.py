@@ -58,17 +58,31 @@ class Schema:
             "_meta": {"leasehold": {"schema": self.version}},
         }
 
-    def index_template(self, family: Family, names: IndexNames) -> dict[str, Any]:
-        """No index of ours is ever created by a write: a late one must not bring a removed index back."""
+    def index_template(self, family: Family, names: IndexNames, *, ilm: bool = False) -> dict[str, Any]:
+        """No index of ours is ever created by a write: a late one must not bring a removed index back.
+
+        `ilm`: the cluster has index lifecycle management, so each new index of a rolled family is given its policy.
+        """
+        settings = family.settings
+        if ilm and family.rolled:
+            settings = settings | lifecycle_settings(names.rolled(family.name))
         return {
             "index_patterns": family.patterns(names),
             "composed_of": [common_template(names)],
             "priority": TEMPLATE_PRIORITY,
             "allow_auto_create": False,
-            "template": {"settings": {"index": family.settings}, "mappings": self.mapping(family)},
+            "template": {"settings": {"index": settings}, "mappings": self.mapping(family)},
             "version": self.version,
             "_meta": {"leasehold": {"schema": self.version}},
         }
+
+
+def lifecycle_settings(alias: str) -> dict[str, str]:
+    """What has ILM manage an index (under `index`): its policy, which bears the alias's name, and what rolls over.
+
+    Servers without ILM do not know these settings and refuse them.
+    """
+    return {"lifecycle.name": alias, "lifecycle.rollover_alias": alias}
 
 
 def common_template(names: IndexNames) -> str:

@@ -13,6 +13,8 @@ from leasehold.ilm import CURRENT, IndexNames, Policy, parse
 from leasehold.ilm.lifecycle import Done
 from leasehold.ilm.schema import common_template
 
+from tests.kit.published_api import check_request
+
 FAMILY = "steps"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -31,7 +33,9 @@ def phase(min_age: str, **actions: dict[str, Any]) -> dict[str, Any]:
 
 
 class Counted:
-    """Passes requests on, notes those that change something, and breaks off after `last`."""
+    """Passes requests on, each checked against what is published, notes those that change something, and breaks off
+    after `last`.
+    """
 
     def __init__(self, store: ElasticsearchStore, last: int | None = None) -> None:
         self._store = store
@@ -40,6 +44,7 @@ class Counted:
         self.changing: list[str] = []
 
     async def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        check_request(method, path, body)
         self.made += 1
         if self._last is not None and self.made > self._last:
             raise StoreUnavailable("the replica dies here")

@@ -34,7 +34,7 @@ async def ground(elasticsearch_url: str, index_prefix: str) -> AsyncIterator[Gro
 
 
 def ager_of(ground: Ground) -> Ager:
-    return Ager(ground.store.request, ground.names)
+    return Ager(Counted(ground.store), ground.names)
 
 
 async def test_an_alias_rolls_when_a_condition_of_its_policy_is_met_and_not_before(ground: Ground) -> None:

@@ -15,6 +15,7 @@ from ...requests import Requests, error_of
 from ..asking import cluster_blocks, look, refusal
 from ..facts import FamilyFacts, IndexFacts
 from ..interface import BackendName, Done, IndexStatus
+from ..words import without_write_index
 from .plan import Standing, due, standing
 from .requests import request_for
 from .steps import Merge, Roll, Settle, Step
@@ -83,7 +84,7 @@ class Ager:
 
     async def findings(self, policies: Mapping[str, Policy]) -> list[str]:
         found = await look(self._requests, self._names, policies)
-        without = [_without_write_index(family) for family in found.values() if family.write_index is None]
+        without = [without_write_index(family) for family in found.values() if family.write_index is None]
         return [*await cluster_blocks(self._requests), *without]
 
 
@@ -98,13 +99,6 @@ def _told(step: Step) -> str:
             return f"began to merge to at most {step.max_num_segments} segments"
         case _:
             return {"readonly": "takes no more writes", "delete": "deleted"}[step.action]
-
-
-def _without_write_index(family: FamilyFacts) -> str:
-    return (
-        f"{family.alias} writes to no index named {family.alias}-<number>, so nothing of it ages; "
-        f'point it there (POST /_aliases, "is_write_index": true)'
-    )
 
 
 def _status(policy: Policy, family: FamilyFacts, index: IndexFacts, now_ms: int) -> IndexStatus:
@@ -130,7 +124,7 @@ def _status(policy: Policy, family: FamilyFacts, index: IndexFacts, now_ms: int)
 
 def _error(found: Standing, family: FamilyFacts, index: IndexFacts) -> str | None:
     if found.held is not None or family.write_index is None:
-        return found.held or _without_write_index(family)
+        return found.held or without_write_index(family)
     if index.rolled_at_ms is None and not index.is_write_index:
         return (
             f"it was never rolled over and {family.alias} writes to {family.write_index.index}, so nobody knows since "

@@ -21,7 +21,7 @@ from typing import Any
 
 from ...policies import ALLOWED, PHASES, PhaseName, Policy, min_age_ms
 from ..facts import FamilyFacts, IndexFacts
-from .settled import allocation, missing, priority
+from ..settled import allocation, missing, priority
 from .steps import Block, Merge, Remove, Roll, Settle, Step
 
 # What ILM adds to every policy's conditions: no empty index rolls (`indices.lifecycle.rollover.only_if_has_documents`),
