@@ -32,7 +32,12 @@ async def open_replica(
     Leaving the context hands the lanes over. Raises: StoreError; SchemaTooNew.
     """
     async with connect(settings.store) as store:
-        await bootstrap(store.request, IndexNames(settings.store.index_prefix), lanes=settings.lanes.lanes)
+        await bootstrap(
+            store.request,
+            IndexNames(settings.store.index_prefix),
+            lanes=settings.lanes.lanes,
+            capabilities=store.capabilities,
+        )
         async with replica_on(
             store,
             settings,
