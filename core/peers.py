@@ -115,6 +115,10 @@ class QuotaAt(PeerRequest, frozen=True, tag="quota"):
     quotas: list[Quota]
 
 
+class VitalsAt(PeerRequest, frozen=True, tag="vitals"):
+    """What time it is by the peer's clock, and how far its history lags."""
+
+
 AnyPeerRequest = (
     ReportAt
     | StartAt
@@ -128,7 +132,16 @@ AnyPeerRequest = (
     | LookAt
     | QuotaAt
     | ServedAt
+    | VitalsAt
 )
+
+
+class Vitals(Struct, frozen=True):
+    """`now_ms` by the wall clock. `lag_records` wait to be confirmed in history, the oldest for `lag_ms`."""
+
+    now_ms: int
+    lag_records: int
+    lag_ms: int
 
 
 class PeerAnswer(Struct, frozen=True, omit_defaults=True):
@@ -144,6 +157,7 @@ class PeerAnswer(Struct, frozen=True, omit_defaults=True):
     explanation: Explanation | None = None
     seen: dict[str, list[str]] | None = None
     migrations: list[MigrationResult] | None = None
+    vitals: Vitals | None = None
 
 
 class Relayed(LeaseholdError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -32,6 +32,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire.doctor import DoctorView
 from ..claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ..claim.wire.search import InstanceList
 from ..claim.wire.tenants import TenantList, TenantView
@@ -42,6 +43,7 @@ from .engine import Engine
 from .operations.claiming.claims import Claims
 from .operations.claiming.executors import Executors
 from .operations.claiming.reports import Reports
+from .operations.doctor.doctor import Doctor
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
 from .operations.lifecycle import Ageing
@@ -95,6 +97,7 @@ class Replica:
         self._search = Search(engine)
         self._lanes = Lanes(engine)
         self._ageing = Ageing(engine)
+        self._doctor = Doctor(engine, peers)
         self._versions = Versions(engine)
         self._tenants = TenantDocuments(engine)
         self._usage = UsageReports(engine)
@@ -345,6 +348,12 @@ class Replica:
     ) -> PolicyChanged:
         """Put the default policy in force. Raises: as `put_policy`."""
         return await self._ageing.reset(principal, family, revision=revision, yes=yes)
+
+    async def examine(
+        self, principal: Principal, *, fix: bool = False, only: Collection[str] | None = None
+    ) -> DoctorView:
+        """What disagrees in the installation; with `fix`, after what can be repaired was. `only`: these checks."""
+        return await self._doctor.examine(principal, fix=fix, only=only)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

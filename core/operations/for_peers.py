@@ -20,6 +20,8 @@ from ..peers import (
     StartAt,
     StartManyAt,
     SteerAt,
+    Vitals,
+    VitalsAt,
 )
 from ..problems import problem_of
 from .claiming.claims import Claims
@@ -61,6 +63,8 @@ class PeerService:
         if isinstance(request, ServedAt):
             self._engine.served_elsewhere.heard(request.served)
             return PeerAnswer()
+        if isinstance(request, VitalsAt):
+            return PeerAnswer(vitals=self._vitals())
         if isinstance(request, ReportAt):
             return PeerAnswer(reports=await self._reports.report_many(principal, request.reports))
         if isinstance(request, ClaimAt):
@@ -84,3 +88,7 @@ class PeerService:
             return PeerAnswer(migrations=await self._migrating.migrate(request))
         assert isinstance(request, SteerAt)
         return PeerAnswer(instance=await self._steering.steer(principal, request.instance_id, request.order))
+
+    def _vitals(self) -> Vitals:
+        history = self._engine.history
+        return Vitals(self._engine.clock.now_ms(), history.lag_records, history.lag_ms)

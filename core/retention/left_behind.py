@@ -1,7 +1,7 @@
 """What has been left in the control index: records of replicas that nobody lists, shares of lanes that are gone.
 
 A replica that lives renews its record every few seconds. So one that no list names and that stands in the same version
-a pass later is nobody's; should its replica wake up after all, its next renewal writes the record again. Shares of
+a minute later is nobody's; should its replica wake up after all, its next renewal writes the record again. Shares of
 lanes that are gone are struck off by whoever has to do with the quota; what nobody has to do with is cleared here.
 """
 
@@ -19,8 +19,8 @@ from ..es.lines import delete_line, index_line
 from ..es.sweeps import of_kind, sweep
 from ..lanes.ownership.control import MEMBERS, Members
 from ..metrics import Metrics
-from ..ports import Clock, Store, StoredDocument, Version
-from .clearing import PAGE, Pace, delete
+from ..ports import Clock, Store, StoredDocument
+from .clearing import PAGE, Pace, Suspect, delete, suspected
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class LeftBehind:
         self._clock = clock
         self._metrics = metrics
         self._was_removed = was_removed
-        self._suspects: dict[str, Version] = {}
+        self._suspects: dict[str, Suspect] = {}
 
     async def pass_once(self) -> int:
         """Returns how many documents were deleted or changed. Raises: StoreError."""
@@ -60,13 +60,12 @@ class LeftBehind:
 
     async def _clear_records(self) -> int:
         unlisted = await self.unlisted()
-        gone = await delete(self._store, self._index, [hit for hit in unlisted if self._is_still(hit)])
-        self._suspects = {hit.id: hit.version for hit in unlisted if hit.version is not None}
+        found: dict[str, Suspect] = {}
+        sure = suspected(unlisted, self._suspects, found, self._clock.monotonic_ms())
+        self._suspects = found
+        gone = await delete(self._store, self._index, sure)
         self._metrics.cleared("replica", len(gone))
         return len(gone)
-
-    def _is_still(self, hit: StoredDocument) -> bool:
-        return hit.version is not None and self._suspects.get(hit.id) == hit.version
 
     async def _clear_quotas(self) -> int:
         pace = Pace(self._clock)

@@ -3,8 +3,8 @@
 A value belongs to an instance, and that to a root: itself, or the instance that it is a descendant of. It is an orphan
 when neither stands in the lane or in its owner's memory, and the root can't come back: history does not hold it (a
 re-drive needs that) and no idempotency key names it (a repeat needs that). Ids are never used again, so nobody can come
-to want the value between this judgement and the deletion. It is judged in two passes, a pass apart, and deleted only if
-both find the same version. So what is written just now is never taken, whatever is under way.
+to want the value between this judgement and the deletion. It is judged in two passes, at least a minute apart, and
+deleted only if both find the same version. So what is written just now is never taken, whatever is under way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ...ilm import IndexNames
 from ..es.sweeps import keys_naming_body, of_kind, sweep
 from ..lanes.lane import Lane
 from ..metrics import Metrics
-from ..ports import Clock, Store, StoredDocument, Version
-from .clearing import PAGE, Pace, delete
+from ..ports import Clock, Store, StoredDocument
+from .clearing import PAGE, Pace, Suspect, delete, suspected
 from .keys import gone_from
 
 
@@ -46,17 +46,16 @@ class Sides:
         self._names = names
         self._clock = clock
         self._metrics = metrics
-        self._suspects: dict[str, dict[str, Version]] = {}
+        self._suspects: dict[str, dict[str, Suspect]] = {}
 
     async def pass_over(self, lane: Lane) -> int:
         """Delete the lane's orphans that were orphans before; returns how many. Raises: StoreError."""
-        before, found = self._suspects.pop(_life_of(lane), {}), dict[str, Version]()
+        before, found = self._suspects.pop(_life_of(lane), {}), dict[str, Suspect]()
         pace = Pace(self._clock)
         cleared = 0
         async for page in sweep(self._store, lane.index, [of_kind("side")], fields=["side_of"], page_size=PAGE):
             orphans = await self._orphans(lane, page)
-            found.update((hit.id, hit.version) for hit in orphans if hit.version is not None)
-            sure = [hit for hit in orphans if before.get(hit.id) == hit.version]
+            sure = suspected(orphans, before, found, self._clock.monotonic_ms())
             if sure and lane.open and not lane.leaving:
                 gone = await delete(self._store, lane.index, sure)
                 if gone:

@@ -9,6 +9,7 @@ import typer
 from .... import __version__
 from ....claim.command import worker
 from . import instances, lanes, lifecycle, workflows
+from .doctor import doctor
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
 from .listing import list_instances
@@ -51,4 +52,5 @@ app.add_typer(instances.app, name="instances")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(documents.app, name="tenants")
 app.add_typer(lifecycle.app, name="ilm")
+app.command()(doctor)
 app.command()(elasticsearch)

@@ -37,6 +37,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ....claim.wire.doctor import DoctorView
 from ....claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ....claim.wire.search import InstanceList
 from ....claim.wire.tenants import TenantList, TenantView
@@ -45,6 +46,7 @@ from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, Migra
 from ...operations.lanes import LaneView
 from .operations import (
     on_definitions,
+    on_doctor,
     on_failed,
     on_instances,
     on_lifecycle,
@@ -370,6 +372,18 @@ ROUTES: tuple[Route, ...] = (
         "Put the default policy in force; 409 where the audit trail would be kept less long.",
         on_lifecycle.delete, (_json(200, "The policy that is in force then.", PolicyChanged),), (403, 404, 409),
         on_lifecycle.PolicyChangeParameters, operators=True,
+    ),
+    Route(
+        "GET", "/_workflows/_doctor", "doctor", "server",
+        "What disagrees in the installation, each with the way out.",
+        on_doctor.examine, (_json(200, "What was found; nothing, when it is healthy.", DoctorView),), (403,),
+        operators=True,
+    ),
+    Route(
+        "POST", "/_workflows/_doctor/_fix", "doctor_fix", "server",
+        "Repair what can be repaired without losing anything; each repair is a row of the audit trail.",
+        on_doctor.fix, (_json(200, "What was found, what was done, and what was left and why.", DoctorView),), (403,),
+        operators=True,
     ),
     Route(
         "GET", "/_workflows/_lanes", "list_lanes", "server", "The lanes, and who owns them.",

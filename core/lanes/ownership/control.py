@@ -164,6 +164,11 @@ class Control:
         """Whether the lane takes new instances, or how far it is on its way out; None for one that does not exist."""
         return self.registry.state(lane)
 
+    def silent_ms(self, lane: str) -> int:
+        """For how long the lane's lease has not changed, as far as this replica has seen; 0 where there is none."""
+        seen = self._seen.get(f"lane-{lane}")
+        return 0 if seen is None else self._clock.monotonic_ms() - seen.unchanged_since_ms
+
     def replicas(self) -> list[ReplicaRecord]:
         """The replicas that live, as last seen, this one among them."""
         others = [self._decoded(f"replica-{name}", ReplicaRecord) for name in self._live() if name != self._me]

@@ -87,6 +87,8 @@ TABLE: dict[str, Row] = {
     "drain_lane": Row("operators"),
     "remove_lane": Row("operators"),
     "list_replicas": Row("operators"),
+    "doctor": Row("operators"),
+    "doctor_fix": Row("operators"),
     "metrics": Row("open"),
     "healthz": Row("open"),
     "readyz": Row("open"),

@@ -43,13 +43,15 @@ async def leave_behind(cluster: ModelElasticsearch, owner: str = GONE) -> str:
     return f"{owner}:inputs"
 
 
-def test_a_value_without_an_instance_goes_with_the_second_pass() -> None:
+def test_a_value_without_an_instance_goes_when_it_has_stood_so_for_a_minute() -> None:
     async def main() -> None:
         cluster, metrics = new_cluster(), Metrics()
         async with scheduler(cluster, settings=clearing(), metrics=metrics) as s:
             await leave_behind(cluster)
             await asyncio.sleep(40)
-            assert await retention_of(s).pass_once() == 0
+            for _ in range(2):
+                assert await retention_of(s).pass_once() == 0
+            await asyncio.sleep(60)
             assert await retention_of(s).pass_once() == 1
             assert (sides(cluster), cleared(metrics, "side")) == (set(), 1)
             await asyncio.sleep(10)
@@ -81,6 +83,7 @@ def test_a_value_stays_while_its_instance_can_come_back(back: Any, owner: str) -
             await asyncio.sleep(40)
             for _ in range(3):
                 assert await retention_of(s).pass_once() == 0
+                await asyncio.sleep(60)
             assert sides(cluster) == {side}
 
     run_virtual(main())
@@ -95,8 +98,9 @@ def test_a_value_that_was_written_again_is_judged_anew() -> None:
             await retention_of(s).pass_once()
             cluster.indices[LANE].documents.pop(side)
             await leave_behind(cluster)
-            await asyncio.sleep(40)
+            await asyncio.sleep(60)
             assert await retention_of(s).pass_once() == 0
+            await asyncio.sleep(60)
             assert await retention_of(s).pass_once() == 1
 
     run_virtual(main())
@@ -114,7 +118,7 @@ def test_no_value_of_a_live_instance_is_ever_taken() -> None:
 
     async def main() -> None:
         cluster = new_cluster()
-        settings = clearing(every_ms=20)
+        settings = clearing(every_ms=200)
         settings = msgspec.structs.replace(
             settings, limits=msgspec.structs.replace(settings.limits, side_document_bytes=8)
         )
@@ -135,7 +139,7 @@ def test_no_value_of_a_live_instance_is_ever_taken() -> None:
                 for step in steps:
                     assert step.payload, "a value was taken"
                     await s.complete(step, {"got": step.payload, "more": "x" * 100})
-            await asyncio.sleep(65)
+            await asyncio.sleep(130)
             assert sides(cluster) == set()
 
     run_virtual(main())
