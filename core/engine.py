@@ -21,6 +21,7 @@ from .access import Access, Refusals
 from .audit import Trail
 from .catalog import Catalog
 from .catalog.canaries import Canaries
+from .catalog.deliveries import Deliveries
 from .change_feed import Change, Feeds, Watch
 from .errors import LeaseholdError, NotOwner, StoreError
 from .ids import lane_of
@@ -96,7 +97,16 @@ class Engine:
             weight_of=lambda tenant: self.tenants.rules.weight_of(tenant),
             debt_max=costs.debt_max,
         )
-        self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits)
+        self.catalog = Catalog(store=store, names=names, clock=clock, limits=settings.limits, trail=self.trail)
+        self._definition_rows = Deliveries(
+            store=store,
+            names=names,
+            clock=clock,
+            metrics=metrics,
+            heads=self.catalog.heads,
+            trail=self.trail,
+            due=self._owns_first_lane,
+        )
         self.history = History(
             store=store,
             names=names,
@@ -107,7 +117,14 @@ class Engine:
             trail=self.trail,
         )
         self.places = Places(store=store, names=names, clock=clock, lanes=self.lanes, whereabouts=self)
-        self._canaries = Canaries(store=store, names=names, clock=clock, heads=self.catalog.heads, metrics=metrics)
+        self._canaries = Canaries(
+            store=store,
+            names=names,
+            clock=clock,
+            heads=self.catalog.heads,
+            metrics=metrics,
+            replica_id=replica_id,
+        )
         self.history.on_ended = self._canaries.ended
         self.budgets = Budgets(
             store=store, names=names, clock=clock, settings=settings.usage, metrics=metrics, tenants=self.tenants
@@ -217,6 +234,7 @@ class Engine:
         self._spawn(self._run_control())
         self._spawn(self.history.run())
         self._spawn(self._canaries.run())
+        self._spawn(self._definition_rows.run())
         self._spawn(self.tenants.run())
         self._spawn(self.shares.run())
         self._spawn(self.served_elsewhere.run())
@@ -434,7 +452,7 @@ class Engine:
         control = self._feeds.of(self.names.control, shortest_ms=pace_ms, longest_ms=pace_ms)
         self._control_watch = Watch(control, self._control_changed, self.metrics)
         net = SafetyNet(looks=self._feeds.looks, parts=self.parts, keeper=self, lanes=self.lanes)
-        self._spawn(Watch(definitions, lambda _: self.catalog.forget_heads(), self.metrics).run())
+        self._spawn(Watch(definitions, self._definitions_changed, self.metrics).run())
         self._spawn(Watch(self._feeds.of(self.names.tenants), self.tenants.changed, self.metrics).run())
         self._spawn(self._control_watch.run())
         self._spawn(net.run())
@@ -454,6 +472,10 @@ class Engine:
     def _row_confirmed(self, row_id: str, tenant: str) -> None:
         self.budgets.confirmed(row_id, tenant)
         self._counting.delivered()
+
+    def _definitions_changed(self, _change: Change) -> None:
+        self.catalog.forget_heads()
+        self._definition_rows.definitions_changed()
 
     def _control_changed(self, _change: Change) -> None:
         self.look_now()

@@ -31,6 +31,8 @@ DEFINITIONS: Mapping = {
     "created_at_ms": long(),
     "created_by": keyword(),
     "updated_at_ms": long(),
+    # Of a head that holds rows of the audit trail: since when.
+    "unaudited_since_ms": long(),
 }
 
 TENANTS: Mapping = {
@@ -40,7 +42,8 @@ TENANTS: Mapping = {
 }
 
 KEYS: Mapping = {
-    # `start` (an idempotency key), `group` (the lane of a concurrency group) or `memory` (what runs remembered).
+    # `start` (an idempotency key), `group` (the lane of a concurrency group), `memory` (what runs remembered), `chain`
+    # (how far a chain of the audit trail goes).
     "kind": keyword(),
     "tenant": keyword(),
     "lane": keyword(),

@@ -8,8 +8,10 @@ from time import time
 
 from msgspec import Struct
 
+from ...core.audit import Trail
 from ...core.catalog import Catalog
 from ...core.clock import SystemClock
+from ...core.metrics import Metrics
 from ...core.principal import Principal
 from ...core.settings import LaneSettings, LimitSettings
 from ...ilm import IndexNames, bootstrap
@@ -86,9 +88,12 @@ async def _new_lanes(cluster: Cluster, lanes: int, work_of: Callable[[str], Work
     """Empty lanes, each with its work, whose definitions are stored."""
     names = IndexNames(cluster.prefix)
     await _remove_lanes(cluster)
-    made = await bootstrap(cluster.store.request, names, lanes=lanes)
+    made = await bootstrap(cluster.store.request, names, lanes=lanes, capabilities=cluster.store.capabilities)
     work = {lane: work_of(lane) for lane in sorted(made.lanes)}
-    catalog = Catalog(store=cluster.store, names=names, clock=SystemClock(), limits=LimitSettings())
+    store, clock = cluster.store, SystemClock()
+    trail = Trail(store=store, names=names, clock=clock, metrics=Metrics(), replica_id="bench")
+    await trail.open()
+    catalog = Catalog(store=store, names=names, clock=clock, limits=LimitSettings(), trail=trail)
     for each in dict.fromkeys(work.values()):
         await catalog.put(Principal("bench", "default"), each.workflow, each.definition.encode())
     return work

@@ -17,6 +17,7 @@ from ..errors import StoreError
 from ..es.version_outcomes import outcomes_of, version_outcomes_body
 from ..metrics import Metrics
 from ..ports import Clock, Store
+from ..principal import EVERY_TENANT, Principal
 from .activations import without_canary
 from .documents import HeadDocument
 from .heads import Heads
@@ -34,7 +35,10 @@ Workflow = tuple[str, str]
 class Canaries:
     """One replica's judge. `judge_once` is the work; `run` does it while instances of canaries end."""
 
-    def __init__(self, *, store: Store, names: IndexNames, clock: Clock, heads: Heads, metrics: Metrics) -> None:
+    def __init__(
+        self, *, store: Store, names: IndexNames, clock: Clock, heads: Heads, metrics: Metrics, replica_id: str
+    ) -> None:
+        self._principal = Principal(f"(replica {replica_id})", EVERY_TENANT)
         self._store = store
         self._index = names.instances
         self._clock = clock
@@ -81,7 +85,8 @@ class Canaries:
         fault = fault_of(head.canary, head.active, await self._outcomes(head))
         if fault is None:
             return
-        if await self._heads.write(without_canary(head, at_ms=self._clock.now_ms(), reason=fault), at):
+        after = without_canary(head, at_ms=self._clock.now_ms(), reason=fault)
+        if await self._heads.write(self._principal, head, after, at):
             self._metrics.canary_rolled_back()
             log.warning(
                 "canary.rolled_back", workflow=name, tenant=tenant, version=head.canary.version, active=head.active,

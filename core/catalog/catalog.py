@@ -16,6 +16,7 @@ from ...claim.wire import DefinitionList, DefinitionStored, DefinitionSummary, D
 from ...definitions import Definition, DefinitionError, load
 from ...definitions.plan import Plan
 from ...ilm import IndexNames
+from ..audit import Trail
 from ..errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, StoreError, Unavailable
 from ..es.lines import create_line
 from ..ports import Clock, Store
@@ -50,8 +51,8 @@ class Offer(Struct, frozen=True):
 class Catalog:
     """One replica's view of the definitions index. Reads are realtime GETs, so what was stored is there at once."""
 
-    def __init__(self, *, store: Store, names: IndexNames, clock: Clock, limits: LimitSettings) -> None:
-        self.heads = Heads(store, names)
+    def __init__(self, *, store: Store, names: IndexNames, clock: Clock, limits: LimitSettings, trail: Trail) -> None:
+        self.heads = Heads(store, names, clock, trail)
         self._store = store
         self._index = names.definitions
         self._clock = clock
@@ -124,7 +125,7 @@ class Catalog:
                 return after
             return activations.activated(after, document.version, document.description, at_ms=now_ms, by=principal.name)
 
-        head = await self.heads.change(document.tenant, name, change)
+        head = await self.heads.change(principal, document.tenant, name, change)
         await self._store.refresh(self._index)
         self._remember(_compiled(document, definition))
         active = head.active == document.version
@@ -212,7 +213,7 @@ class Catalog:
 
         if not is_name(name):
             raise NotFound("workflow", name)
-        await self.heads.change(principal.tenant, name, change)
+        await self.heads.change(principal, principal.tenant, name, change)
         await self._store.refresh(self._index)
 
     async def _parse(self, name: str, source: bytes) -> Definition:

@@ -72,11 +72,20 @@ class Canary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollback: CanaryLimit | None = None
 
 
+class WaitingRow(Struct, frozen=True):
+    """A row of `workflow-audit` that is not confirmed there: its id, the concrete index it goes to, and its JSON."""
+
+    id: str
+    index: str
+    row: str
+
+
 class HeadDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="head"):
     """`active` is 0 for a name that was deleted, or of which no version was activated yet.
 
     `previous` holds what was active before, latest last, for rollbacks; `activations` what happened, latest last. Both
-    are bounded (`activations`). `description` is the active version's.
+    are bounded (`activations`). `description` is the active version's. `outbox` holds rows of the audit trail that are
+    on their way, the oldest `unaudited_since_ms`; `changes` counts those that there were.
     """
 
     tenant: str
@@ -87,6 +96,9 @@ class HeadDocument(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     previous: list[int] = []
     activations: list[Activation] = []
     canary: Canary | None = None
+    outbox: list[WaitingRow] = []
+    changes: int = 0
+    unaudited_since_ms: int | None = None
 
 
 class Compiled(Struct, frozen=True):

@@ -7,10 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from ...ilm import IndexNames
+from ..audit import Trail
 from ..errors import StoreError, Unavailable
 from ..es.lines import create_line, index_line
-from ..ports import Store, Version
-from .documents import HeadDocument, head_id
+from ..ports import Clock, Store, Version
+from ..principal import Principal
+from .documents import HeadDocument, VersionDocument, head_id, version_id
+from .recording import Contents, recorded, versions_concerned
 
 _ATTEMPTS = 5
 
@@ -22,11 +25,15 @@ They differ after a lost race. What can't be done any more raises.
 
 
 class Heads:
-    """One replica's view of the heads."""
+    """One replica's view of the heads. Each change is written with the rows that tell the audit trail of it."""
 
-    def __init__(self, store: Store, names: IndexNames) -> None:
+    def __init__(self, store: Store, names: IndexNames, clock: Clock, trail: Trail) -> None:
         self._store = store
         self._index = names.definitions
+        self._clock = clock
+        self._trail = trail
+        # Told of a tenant's definition, by name, in the head of which rows wait.
+        self.on_changed: Callable[[str, str], None] = lambda _tenant, _name: None
         self._known: dict[tuple[str, str], HeadDocument] = {}
         self._forgotten = 0
 
@@ -51,7 +58,7 @@ class Heads:
             self._known[tenant, name] = head
         return head, found.version
 
-    async def change(self, tenant: str, name: str, change: Change) -> HeadDocument:
+    async def change(self, by: Principal, tenant: str, name: str, change: Change) -> HeadDocument:
         """The head after the change. After a lost race the change is asked again, with what stands then.
 
         Raises: what `change` raises; Unavailable when race after race is lost; StoreError.
@@ -61,12 +68,22 @@ class Heads:
             head, at = await self.stored(tenant, name)
             first = head if attempt == 0 else first
             wanted = change(head, first)
-            if wanted == head or await self.write(wanted, at):
+            if wanted == head or await self.write(by, head, wanted, at):
                 return wanted
         raise Unavailable(f"{name!r} is being changed by others")
 
-    async def write(self, head: HeadDocument, at: Version | None) -> bool:
+    async def write(self, by: Principal, before: HeadDocument | None, head: HeadDocument, at: Version | None) -> bool:
         """One write, on condition that the head still stands as it was read; false when the race was lost."""
+        contents = await self._contents(head, versions_concerned(before, head))
+        now_ms = self._clock.now_ms()
+        whole = recorded(before, head, by=by, contents=contents, index=self._trail.index, now_ms=now_ms)
+        written = await self.put(whole, at)
+        if written and whole.outbox:
+            self.on_changed(head.tenant, head.name)
+        return written
+
+    async def put(self, head: HeadDocument, at: Version | None) -> bool:
+        """One write of a change that is none to the trail; false when the race was lost."""
         id = head_id(head.tenant, head.name)
         line = create_line(id) if at is None else index_line(id, at.seq_no, at.primary_term)
         (item,) = await self._store.bulk([line, msgspec.json.encode(head)], index=self._index)
@@ -76,3 +93,9 @@ class Heads:
         if item.status != 409:
             raise StoreError(f"the head of {head.name!r} could not be stored: {item.status} {item.error_reason}")
         return False
+
+    async def _contents(self, head: HeadDocument, versions: set[int]) -> Contents:
+        ids = [version_id(head.tenant, head.name, version) for version in sorted(versions)]
+        found = await self._store.mget(self._index, ids)
+        documents = [msgspec.json.decode(one.source, type=VersionDocument) for one in found if one is not None]
+        return {document.version: document for document in documents}

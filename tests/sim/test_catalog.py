@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from leasehold.core.audit import Trail
 from leasehold.core.catalog import Catalog
 from leasehold.core.errors import Conflict, InvalidRequest, NotFound
+from leasehold.core.metrics import Metrics
 from leasehold.core.principal import Principal
 from leasehold.core.settings import LimitSettings
 
@@ -96,7 +98,10 @@ def test_another_replicas_new_version_is_noticed_without_asking_for_each_start()
             reads = first.store.requests.get("get", 0)
             await first.start("flow")
             assert first.store.requests.get("get", 0) == reads
-            another = Catalog(store=first.store, names=NAMES, clock=VirtualClock(), limits=LimitSettings())
+            store, clock = first.store, VirtualClock()
+            trail = Trail(store=store, names=NAMES, clock=clock, metrics=Metrics(), replica_id="another")
+            await trail.open()
+            another = Catalog(store=store, names=NAMES, clock=clock, limits=LimitSettings(), trail=trail)
             await another.put(ANYBODY, "flow", source(2))
             await asyncio.sleep(1)
             assert (await first.start("flow")).version == 2

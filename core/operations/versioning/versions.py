@@ -119,7 +119,7 @@ class Versions:
     async def _change(self, principal: Principal, name: str, change: Change) -> VersionsView:
         if not is_name(name):
             raise NotFound("workflow", name)
-        head = await self._catalog.heads.change(principal.tenant, name, change)
+        head = await self._catalog.heads.change(principal, principal.tenant, name, change)
         await self._engine.store.refresh(self._engine.names.definitions)
         return await self._view(head)
 
