@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 
 import pytest
 from leasehold.core.es.lines import put_line
@@ -21,6 +20,7 @@ from .ground import Mortal, Recording, indices, last_pass, policy, put
 OBEYED_S = LOOK_EVERY_MS / 1_000 + 1
 EVERY_S = 60
 REFRESHED_S = 6
+TAKEN_OVER_S = LaneSettings().lease_ms / 1_000 + 2 * OBEYED_S
 
 
 async def run_some(s: Scheduler, count: int = 2) -> None:
@@ -102,24 +102,29 @@ def test_who_takes_the_first_lane_over_tells_the_cluster_anew_and_goes_on() -> N
     async def main() -> None:
         cluster = new_cluster()
         mortal = Mortal(cluster)
-        async with AsyncExitStack() as stack:
-            a = await stack.enter_async_context(scheduler(cluster, store=mortal))
-            b = await stack.enter_async_context(scheduler(cluster, replica_id="replica-b", seed=2, owning=False))
-            told_a, told_b = Recording.of(a), Recording.of(b)
-            await put(b, "steps", policy("40d"))
-            await asyncio.sleep(OBEYED_S)
-            assert retention_ms(told_a.applied[-1]["steps"]) == 40 * 86_400_000
-            assert (await last_pass(b)).replica == "replica-a"
-            assert told_b.applied == []
-            mortal.dies_at = 0
-            await asyncio.sleep(LaneSettings().lease_ms / 1_000 + 2 * OBEYED_S)
-            assert told_b.applied == told_a.applied[-1:]
-            before = await last_pass(b)
-            assert before.replica == "replica-b"
-            await asyncio.sleep(EVERY_S + OBEYED_S)
-            assert (await last_pass(b)).at_ms > before.at_ms
-            assert len(told_b.applied) == 1, "nothing has changed since"
-            assert told_b.passes == 2
+        async with scheduler(cluster, store=mortal) as a:
+            async with scheduler(cluster, replica_id="replica-b", seed=2, owning=False) as b:
+                told_a, told_b = Recording.of(a), Recording.of(b)
+                await put(b, "steps", policy("40d"))
+                await asyncio.sleep(OBEYED_S)
+                assert retention_ms(told_a.applied[-1]["steps"]) == 40 * 86_400_000
+                assert (await last_pass(b)).replica == "replica-a"
+                assert told_b.applied == []
+                applied = len(told_a.applied)
+                mortal.dies_at = 0
+                await asyncio.sleep(TAKEN_OVER_S)
+                assert told_b.applied == told_a.applied[-1:]
+                before = await last_pass(b)
+                assert before.replica == "replica-b"
+                await asyncio.sleep(EVERY_S + OBEYED_S)
+                assert (await last_pass(b)).at_ms > before.at_ms
+                assert len(told_b.applied) == 1, "nothing has changed since"
+                assert told_b.passes == 2
+                mortal.dies_at = None
+                await asyncio.sleep(1)
+                assert len(told_a.applied) == applied
+            await asyncio.sleep(TAKEN_OVER_S)
+            assert len(told_a.applied) == applied + 1, "somebody else may have told the cluster other things"
 
     run_virtual(main())
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 import msgspec
 import pytest
 from leasehold.core.errors import Conflict, Forbidden, InvalidRequest, LeaseholdError, NotFound
-from leasehold.core.es.lines import put_line
+from leasehold.core.es.lines import create_line, put_line
+from leasehold.core.lifecycle.documents import PolicyDocument, Waiting
 from leasehold.core.principal import Principal
 from leasehold.ilm.policies import default_policy
 
@@ -202,6 +203,46 @@ def test_a_row_named_for_an_index_that_takes_no_more_is_in_the_trail_once(landed
             held.release()
             await asyncio.sleep(30)
         assert len(rows(cluster, "steps")) == 1
+        assert outbox(cluster, "steps") == []
+
+    run_virtual(main())
+
+
+def test_a_row_whose_index_goes_on_under_another_name_is_not_written_again() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        first = cluster.write_index(NAMES.audit)
+        # As ILM leaves an index that it has shrunk, while nobody was there to see that the row stands.
+        shrunk = cluster.create_index(f"shrink-x-{first.name}", first.mapping, alias=NAMES.audit, write=False)
+        cluster.roll_over(NAMES.audit)
+        cluster.delete_index(first.name)
+        row = msgspec.json.encode({"@timestamp": "2026-01-01T00:00:00Z", "tenant": "*"})
+        waiting = Waiting("policy:steps:5:1", first.name, row.decode())
+        document = PolicyDocument(family="steps", since_ms=5, revision=1, outbox=(waiting,))
+        client = ModelStore(cluster)
+        await client.bulk([create_line(waiting.row_id), row], index=shrunk.name)
+        await client.bulk([create_line("policy:steps"), msgspec.json.encode(document)], index=NAMES.control)
+        async with scheduler(cluster):
+            await asyncio.sleep(30)
+        assert outbox(cluster, "steps") == []
+        assert len(rows(cluster, "steps")) == 1
+
+    run_virtual(main())
+
+
+def test_rows_that_wait_are_kept_through_further_changes_and_another_replicas_life() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as s:
+            s.faults.refuse(503, on="bulk", index=f"{NAMES.audit}-*", times=1_000)
+            for days in (40, 50, 60):
+                await put(s, "steps", policy(f"{days}d"))
+                await asyncio.sleep(DELIVERED_S)
+            assert rows(cluster, "steps") == []
+            assert len(outbox(cluster, "steps")) == 3
+        async with scheduler(cluster, replica_id="replica-b", seed=2):
+            await asyncio.sleep(30)
+        assert [deletes_after(row)[1] for row in rows(cluster, "steps")] == ["40d", "50d", "60d"]
         assert outbox(cluster, "steps") == []
 
     run_virtual(main())
