@@ -34,7 +34,7 @@ test: check  ## check, then everything else, with a real Elasticsearch that the 
 demo: setup  ## run the main job on real input and show it (KEEP=1 leaves it running)
 	@$(V)/python -m leasehold.core.app.demo $(if $(KEEP),--keep)
 
-bench: setup  ## measure everything, with charts, into bench/results/ (forty minutes; QUICK=1: about a minute a scenario)
+bench: setup  ## measure everything, with charts, into bench/results/ (an hour; QUICK=1: about a minute a scenario)
 	@$(V)/python -m leasehold.bench all --results bench/results $(if $(QUICK),--quick)
 
 bench-smoke: setup  ## run every benchmark very small, to see that nothing is lost or doubled (under a minute)

@@ -275,6 +275,49 @@ def _fairness(report: Report) -> list[Chart]:
     ]
 
 
+def _history(report: Report) -> list[Chart]:
+    rows = report.figures["pages"]
+    found = {(row["search"], row["page"]): row["p95_ms"] for row in rows}
+    kinds = list(dict.fromkeys(row["search"] for row in rows))
+    pages = list(dict.fromkeys(row["page"] for row in rows))
+    spans = report.figures["spans"]
+    pairs = sorted({span["pair"] for span in spans})
+    p99_ms = {(span["pair"], span["kind"]): span["p99_ms"] for span in spans}
+    confirming = report.figures["confirming"]
+    notes = _notes(report)
+    return [
+        Chart(
+            name="pages",
+            title=f"A page of 50 among {report.figures['seeded_instances']:,} finished instances, p95",
+            unit="milliseconds",
+            places=kinds,
+            series={page: [found.get((kind, page)) for kind in kinds] for page in pages},
+            kind="lying",
+            bar=(report.targets[0].bar, "bar"),
+            notes=notes,
+        ),
+        Chart(
+            name="ageing",
+            title="From a start to its claim, p99, while history ages",
+            unit="milliseconds",
+            places=[f"pair {pair}" for pair in pairs],
+            series={kind: [p99_ms.get((pair, kind)) for pair in pairs] for kind in ("calm", "ageing")},
+            notes=notes,
+        ),
+        Chart(
+            name="confirmed",
+            title=f"From a completion to its instance's row, at {confirming['rate_per_s']:,.0f} instances/s",
+            unit="milliseconds",
+            places=list(_PERCENTILES),
+            series={
+                label: [(confirming[name] or {}).get(key) for key in _PERCENTILES.values()]
+                for label, name in (("confirmed", "readable"), ("found by a search", "searchable"))
+            },
+            notes=notes,
+        ),
+    ]
+
+
 _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "raw": _raw,
     "claims": _claims,
@@ -287,4 +330,5 @@ _CHARTS: dict[str, Callable[[Report], list[Chart]]] = {
     "failover": _failover,
     "machine": _machine,
     "fairness": _fairness,
+    "history": _history,
 }

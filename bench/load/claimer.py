@@ -46,6 +46,11 @@ class Claimer:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def claims(self) -> list[Claim]:
+        """What was claimed and reported up to now; it grows at its end."""
+        return self._claims
+
     def perform(self, order: Finish) -> Claims:
         self._at_once = order.at_once
         self._finishing.set()

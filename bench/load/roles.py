@@ -23,6 +23,7 @@ from .closed.orders import (
     StartMany,
     WorkUntil,
 )
+from .history.orders import ConfirmerSetup, FinishConfirming, RowSeederSetup, SearcherSetup, SeedRows, Walk
 from .orders import (
     ClaimerSetup,
     CommitProbeSetup,
@@ -59,6 +60,9 @@ ROLES: dict[str, tuple[str, str, Any, Any]] = {
     "counting-proxy": (".proxy", "CountingProxy", CountingProxySetup, CountRequests),
     "task-seeder": (".peers.task_seeder", "TaskSeeder", TaskSeederSetup, SeedTasks),
     "poller": (".peers.claimers", "Poller", PollerSetup, Poll),
+    "row-seeder": (".history.row_seeder", "RowSeeder", RowSeederSetup, SeedRows),
+    "searcher": (".history.searcher", "Searcher", SearcherSetup, Walk),
+    "confirmer": (".history.confirmer", "Confirmer", ConfirmerSetup, FinishConfirming),
     "watcher": (".watch.watcher", "Watcher", WatcherSetup, Finish),
 }
 

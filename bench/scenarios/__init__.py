@@ -7,6 +7,7 @@ from .end_to_end import END_TO_END
 from .failover import FAILOVER
 from .fairness import FAIRNESS
 from .herd import HERD
+from .history import HISTORY
 from .idle import IDLE
 from .latency import LATENCY
 from .machine import MACHINE
@@ -15,7 +16,20 @@ from .timers import TIMERS
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for scenario in (MACHINE, RAW, CLAIMS, END_TO_END, TIMERS, LATENCY, BACKLOG, IDLE, HERD, FAILOVER, FAIRNESS)
+    for scenario in (
+        MACHINE,
+        RAW,
+        CLAIMS,
+        END_TO_END,
+        TIMERS,
+        LATENCY,
+        BACKLOG,
+        IDLE,
+        HERD,
+        FAILOVER,
+        FAIRNESS,
+        HISTORY,
+    )
 }
 
 __all__ = ["SCENARIOS"]

@@ -56,9 +56,10 @@ steps:
   - {name: second, executor: work, input: {host: "{{ inputs.host }}", from: "{{ steps.first.result.mark }}"}}
 """,
 }
-WORKFLOWS = ("chain", "nap", "ask", "fan", "one-a-host", "chain")
+WORKFLOWS = ("one-a-host", "nap", "ask", "fan", "one-a-host", "chain")
 HOSTS = ("web-1", "web-2")
-WORKERS = 5
+# Fewer than what is started would need, so that steps wait.
+WORKERS = 4
 
 Step = tuple[str, str]
 """An instance's id and a run path."""
@@ -138,7 +139,7 @@ async def work(caller: Caller, ledger: Ledger, random: Random) -> None:
         ledger.asking += 1
         try:
             status, answer = await caller.send(
-                "POST", "/_workflows/_steps/_claim?capability=work&max=3&wait=1s&lease=5s"
+                "POST", "/_workflows/_steps/_claim?capability=work&max=2&wait=1s&lease=5s"
             )
         finally:
             ledger.asking -= 1
@@ -146,7 +147,7 @@ async def work(caller: Caller, ledger: Ledger, random: Random) -> None:
         for step in steps:
             ledger.took(step)
         for step in steps:
-            await asyncio.sleep(random.uniform(0.0, 0.15))
+            await asyncio.sleep(random.uniform(0.0, 0.2))
             await _complete(caller, ledger, step)
 
 

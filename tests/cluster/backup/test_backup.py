@@ -29,6 +29,8 @@ FAST = {
     "LEASEHOLD_COMMIT_BACKOFF_MAX_MS": "500",
 }
 STARTED_BEFORE = 30
+# What has to be in the lanes at the moment of the block.
+UNDER_WAY = {"leased", "ready", "timer", "approval", "queued", "child"}
 CLAIM = "/_workflows/_steps/_claim?capability=work&wait=500ms&max=1&lease=30s"
 
 
@@ -72,7 +74,7 @@ async def test_the_engine_goes_on_in_a_fresh_cluster_without_a_lost_or_repeated_
     told = await run_and_back_up(site)
     await site.fresh.restore("whole")
     await site.fresh.unblock()
-    assert await under_way(site.fresh) == {"leased", "ready", "timer", "approval", "queued", "child", "ended"}
+    assert await under_way(site.fresh) >= UNDER_WAY
     ledger = told.copy()
     async with site.served(site.fresh) as served, calling(served.url) as caller:
         for key, id in told.started.items():
@@ -97,6 +99,9 @@ async def run_and_back_up(site: Site) -> Ledger:
             await until(lambda: len(ledger.started) >= STARTED_BEFORE // 2)
             await source.roll_over()
             await until(lambda: len(ledger.started) >= STARTED_BEFORE and len(ledger.completed) >= STARTED_BEFORE)
+            async with asyncio.timeout(20):
+                while not await under_way(source) >= UNDER_WAY:
+                    await asyncio.sleep(0.1)
 
             blocked = await source.lanes_and_keys()
             await source.block(blocked)
@@ -170,7 +175,6 @@ async def under_way(cluster: Cluster) -> set[str]:
                 "approval": document["workflow"] == "ask" and "waiting" in states,
                 "queued": bool(document.get("queued")),
                 "child": bool(document.get("parent_id")),
-                "ended": document.get("status") == "succeeded",
             }
             found |= {trait for trait, there in traits.items() if there}
     return found

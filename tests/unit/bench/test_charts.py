@@ -41,6 +41,12 @@ FIGURES: dict[str, dict[str, Any]] = {
         },
         "neighbour": {"by_executors": [{"executors": "own", "empty_p99_ms": 12.0, "full_p99_ms": 13.0}]},
     },
+    "history": {
+        "seeded_instances": 1_000_000,
+        "pages": [{"search": "failed", "page": page, "p95_ms": 20.0} for page in ("first", "following")],
+        "spans": [{"pair": 1, "kind": kind, "p99_ms": 12.0} for kind in ("calm", "ageing")],
+        "confirming": {"rate_per_s": 700.0, "readable": SPREAD, "searchable": None},
+    },
     "machine": {"event_in_loop_us": [9.0, 9.5], "event_with_retries_us": [7.0, 6.0], "item_us": [50.0, 40.0]},
 }
 

@@ -1,0 +1,5 @@
+"""The scenario `history`; `scenario` says what it does."""
+
+from .scenario import HISTORY
+
+__all__ = ["HISTORY"]
