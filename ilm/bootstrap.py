@@ -27,6 +27,7 @@ LANES_ID = "lanes"
 WAIT_S = 30
 _LOOK_AGAIN_S = 0.02
 _PLAIN = Capabilities()
+_PRIVILEGES = "its user needs to manage templates and the indices under the prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,21 @@ class _Run:
             raise BootstrapFailed(f"PUT /{index}", 400, " ".join(error_of(answer)))
 
     async def upgrade(self, existing: dict[str, int]) -> None:
-        """Add this release's fields to the indices that an older one made."""
+        """Add this release's fields to the indices that an older one made.
+
+        One of history that has gone meanwhile, or that an operator keeps from any change, stops nobody: what is rolled
+        takes no more rows.
+        """
         for index, version in existing.items():
             family = self._family_of(index)
             if version < self._schema.version and family is not None:
-                await self._must("PUT", f"/{index}/_mapping", self._schema.mapping(family))
-                self.upgraded.append(index)
+                allow = (403, 404) if family.rolled else ()
+                answer = await self._must("PUT", f"/{index}/_mapping", self._schema.mapping(family), allow=allow)
+                error_type, reason = error_of(answer)
+                if error_type and error_type not in ("cluster_block_exception", "index_not_found_exception"):
+                    raise BootstrapFailed(f"PUT /{index}/_mapping", 403, f"{error_type} {reason}", _PRIVILEGES)
+                if not error_type:
+                    self.upgraded.append(index)
 
     async def check_aliases(self) -> None:
         """A rolled name must be an alias: an index of that name, made by somebody else, would take the writes."""
@@ -216,7 +226,7 @@ class _Run:
         status, answer = await self._requests(method, path, body)
         if status < 300 or status in allow:
             return answer or {}
-        advice = "its user needs to manage templates and the indices under the prefix" if status in (401, 403) else ""
+        advice = _PRIVILEGES if status in (401, 403) else ""
         raise BootstrapFailed(f"{method} {path}", status, " ".join(error_of(answer)), advice)
 
 

@@ -12,7 +12,7 @@ from leasehold.core.errors import StoreUnavailable
 from leasehold.core.es import ElasticsearchStore, connect
 from leasehold.core.es.lines import create_line, put_line
 from leasehold.core.settings import StoreSettings
-from leasehold.ilm import CURRENT, BootstrapFailed, Family, IndexNames, Schema, SchemaTooNew, bootstrap
+from leasehold.ilm import CURRENT, BootstrapFailed, Capabilities, Family, IndexNames, Schema, SchemaTooNew, bootstrap
 from leasehold.ilm.fields import keyword
 
 pytestmark = pytest.mark.elasticsearch
@@ -190,6 +190,77 @@ async def test_an_older_release_refuses_as_soon_as_an_upgrade_has_begun(
     assert len(newer.changing) == 1
     with pytest.raises(SchemaTooNew):
         await bootstrap(store.request, names, lanes=LANES)
+
+
+class WithIlm:
+    """The server, with what ILM adds to templates kept beside it: the server itself does not know these settings."""
+
+    def __init__(self, store: ElasticsearchStore) -> None:
+        self._store = store
+        self.lifecycle: dict[str, dict[str, str]] = {}
+        self.put: list[str] = []
+
+    async def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        if not path.startswith("/_index_template/"):
+            return await self._store.request(method, path, body)
+        name = path.rpartition("/")[2]
+        if method == "PUT":
+            self.put.append(name)
+            index = dict(body["template"]["settings"]["index"])
+            told = {key: index.pop(key) for key in list(index) if key.startswith("lifecycle.")}
+            self.lifecycle[name] = {key.removeprefix("lifecycle."): value for key, value in told.items()}
+            template = {**body["template"], "settings": {"index": index}}
+            return await self._store.request(method, path, {**body, "template": template})
+        status, answer = await self._store.request(method, path, body)
+        if status == 200 and self.lifecycle.get(name):
+            settings = answer["index_templates"][0]["index_template"]["template"]["settings"]
+            settings["index"]["lifecycle"] = self.lifecycle[name]
+        return status, answer
+
+
+async def test_templates_follow_a_cluster_that_gains_ilm_and_one_that_loses_it(
+    store: ElasticsearchStore, names: IndexNames
+) -> None:
+    requests = WithIlm(store)
+    with_ilm = Capabilities(ilm=True)
+    await bootstrap(requests, names, lanes=LANES)
+    assert not any(requests.lifecycle.values())
+    requests.put.clear()
+
+    await bootstrap(requests, names, lanes=LANES, capabilities=with_ilm)
+    rolled = {names.steps, names.instances, names.events, names.audit}
+    assert set(requests.put) == rolled
+    assert {name: told for name, told in requests.lifecycle.items() if told} == {
+        alias: {"name": alias, "rollover_alias": alias} for alias in rolled
+    }
+    requests.put.clear()
+    await bootstrap(requests, names, lanes=LANES, capabilities=with_ilm)
+    assert requests.put == []
+
+    await bootstrap(requests, names, lanes=LANES)
+    assert set(requests.put) == rolled
+    assert not any(requests.lifecycle.values())
+
+
+async def test_a_rolled_index_that_goes_or_may_not_change_stops_no_upgrade(
+    store: ElasticsearchStore, names: IndexNames
+) -> None:
+    """The ager of a replica that still runs the older release deletes one; an operator has made another read-only."""
+    await bootstrap(store.request, names, lanes=LANES)
+    for _ in range(2):
+        await store.request("POST", f"/{names.audit}/_rollover")
+    going, kept = names.numbered(names.audit, 1), names.numbered(names.audit, 2)
+    await store.request("PUT", f"/{kept}/_block/read_only")
+
+    async def requests(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        if (method, path) == ("PUT", f"/{going}/_mapping"):
+            await store.request("DELETE", f"/{going}")
+        return await store.request(method, path, body)
+
+    upgraded = await bootstrap(requests, names, lanes=LANES, schema=with_new_field(CURRENT))
+    await store.request("PUT", f"/{kept}/_settings", {"index.blocks.read_only": None})
+    assert names.numbered(names.audit, 3) in upgraded.upgraded
+    assert not {going, kept} & set(upgraded.upgraded)
 
 
 async def test_no_write_brings_a_removed_index_back(store: ElasticsearchStore, names: IndexNames) -> None:
