@@ -22,6 +22,7 @@ from ...ilm.policies import Policy, default_policy, differences, parse
 from ..history_rows.policy_changes import policy_change_row
 from ..ports import StoredDocument, Version
 from ..principal import Principal
+from .words import less_long
 
 DOCUMENT_MAX_BYTES = 65_536
 """A policy as somebody wrote it."""
@@ -116,6 +117,7 @@ def changed(before: InForce, policy: Policy | None, *, by: Principal, at_ms: int
         old=None if before.policy is None else before.policy.document(),
         new=after.document(),
         to_default=policy is None,
+        shorter=less_long(before.policy, after),
         by=by,
         at_ms=at_ms,
     )

@@ -98,9 +98,11 @@ def _table(view: LifecycleView) -> Table:
 
 
 def _next(one: AgeingIndex, now_ms: int) -> str:
+    if one.writes:
+        return f"roll-over, then {one.next}" if one.next is not None else "roll-over"
     if one.next is None:
-        return "stays" if one.rolled else "its roll-over"
-    return one.next if one.next_at_ms is None else f"{one.next} in {_age(max(0, one.next_at_ms - now_ms))}"
+        return "stays"
+    return one.next if one.next_at_ms is None else f"{one.next} in {_age(one.next_at_ms - now_ms)}"
 
 
 def _left_out(view: LifecycleView) -> list[str]:

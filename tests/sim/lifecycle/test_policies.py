@@ -58,6 +58,8 @@ def test_a_change_is_in_force_and_in_the_trail_with_who_from_where_before_and_af
         assert changes[0]["source"] == {"ip": "192.0.2.7"}
         assert "source" not in changes[1]
         assert changes[0]["details"]["family"] == "steps"
+        assert "reason" not in changes[0]["event"]
+        assert "deleted 30d after their index rolls, and not 50d" in changes[2]["event"]["reason"]
         assert (changes[0]["tenant"], changes[0]["space"]) == ("*", "*")
         assert outbox(cluster, "steps") == []
 
