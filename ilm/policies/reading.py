@@ -41,7 +41,7 @@ def parse(family: str, document: Any) -> Policy:
         raise PolicyInvalid(str(family)[:128], [Fault("", unknown(family, FAMILIES, what="family"))])
     policy = reading.policy(document)
     if reading.faults:
-        raise PolicyInvalid(family, reading.faults[:FAULTS_MAX])
+        raise PolicyInvalid(family, reading.faults)
     phases: dict[str, Any] = {name: copied(policy["phases"][name]) for name in PHASES if name in policy["phases"]}
     return Policy(family, phases, copied(policy["_meta"]) if "_meta" in policy else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ def test_hostile_parameters_and_ages_give_faults_or_a_policy(place: tuple[str, s
         assert all(fault.encode() for fault in faults(document))
     else:
         assert parse("steps", policy.document()) == policy
+        assert json.dumps(policy.document(), ensure_ascii=False, allow_nan=False).encode()
 
 
 @pytest.mark.parametrize("where", ["document", "phases", "phase", "parameter", "_meta"])

@@ -12,6 +12,8 @@ from leasehold.ilm.policies import ACTIONS, ALLOWED, FAMILIES, PHASES, PolicyInv
 ALL_PHASES = "`hot`, `warm`, `cold`, `frozen`, `delete`"
 HOT: dict[str, Any] = {"actions": {"rollover": {"max_age": "7d"}}}
 
+DOWNSAMPLE = {"downsample": {"fixed_interval": "1h"}}
+
 
 def faults(document: Any, family: str = "steps") -> list[str]:
     with pytest.raises(PolicyInvalid) as caught:
@@ -122,6 +124,24 @@ def warm(**more: Any) -> dict[str, Any]:
         ),
         ({**phases(), "_meta": {"a": [{}, nan]}}, "_meta.a[1]", "found NaN; allowed: what JSON can say"),
         ({**phases(), "_meta": {1: 2}}, "_meta.1", "found the key 1; allowed: a string"),
+        ({**phases(), "_meta": {"\ud800": 2}}, '_meta."\\ud800"', 'found the key "\\ud800"; allowed: a string'),
+        ({**phases(), "_meta": {"a": 2**63}}, "_meta.a", f"found {2**63}; allowed: what JSON can say"),
+        (
+            phases(delete={"actions": {"wait_for_snapshot": {"policy": "\ud800"}}}),
+            "phases.delete.actions.wait_for_snapshot.policy",
+            'found "\\ud800"; allowed: a name, as a string that is not empty',
+        ),
+        (
+            phases(warm={"actions": DOWNSAMPLE}, cold={"actions": DOWNSAMPLE}),
+            "phases.cold.actions.downsample.fixed_interval",
+            "found 1h; allowed: a multiple of 1h, the interval of `warm`, and larger",
+        ),
+        (
+            {"phases": {"hot": {"min_age": "2h", **HOT}, "delete": {"actions": {"delete": {}}}}},
+            "phases.delete.min_age",
+            "found 0ms; allowed: at least 1h after the roll-over, since rows that were on their way then, or that a "
+            "crash repeats, still go into the index",
+        ),
         ({"policy": {"phases": {"hot": 1}}}, "policy.phases.hot", "found 1; allowed: an object"),
         ({"policy": phases(), "polices": 1}, "polices", 'unknown key "polices"; did you mean `policy`?'),
     ],
@@ -189,3 +209,18 @@ def test_actions_come_in_the_order_in_which_they_are_carried_out() -> None:
 
 def test_every_allowed_action_has_its_parameters() -> None:
     assert set().union(*ALLOWED.values()) == set(ACTIONS)
+
+
+def test_ages_may_be_the_same_and_each_that_falls_is_a_fault() -> None:
+    def made(warm: str, cold: str, delete: str) -> dict[str, Any]:
+        return phases(
+            warm={"min_age": warm, "actions": {}},
+            cold={"min_age": cold, "actions": {}},
+            delete={"min_age": delete, "actions": {}},
+        )
+
+    assert parse("steps", made("2d", "48h", "2d"))
+    assert [line.partition(":")[0] for line in faults(made("3d", "1d", "2d"))] == [
+        "phases.cold.min_age",
+        "phases.delete.min_age",
+    ]
