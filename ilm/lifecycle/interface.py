@@ -19,8 +19,8 @@ BackendName = Literal["ilm", "ager"]
 class Done:
     """One thing that a pass did, or could not do.
 
-    `index` is the concrete index, "" for what concerns the family as a whole. `detail` says what came of it. `error` is
-    a sentence for what was refused, with the way out. Where somebody else was quicker, nothing is told.
+    `index` is the concrete index, "" for what concerns the family as a whole. `detail` is a sentence on what came of
+    it. `error` is a sentence for what was refused, with the way out. Where somebody else was quicker, nothing is told.
     """
 
     family: str

@@ -40,7 +40,7 @@ class Managed:
     async def apply(self, policies: Mapping[str, Policy]) -> list[str]:
         """Put the policies that differ from what stands, and give them to indices that have none."""
         done = [*await self._put_policies(policies), *await self._put_settings(policies)]
-        return [f"{one.index or one.family}: {one.error or one.detail}" for one in done]
+        return [one.error or one.detail for one in done]
 
     async def pass_once(self, policies: Mapping[str, Policy], now_ms: int) -> list[Done]:
         """Repair what somebody has changed; what is due is ILM's own business."""
@@ -85,7 +85,7 @@ class Managed:
             document = policy.document() | {"_meta": _meta(stored, policy)}
             # Without its policy no index of the family ages: told to whoever asked, not noted beside the rest.
             await must(self._requests, "PUT", path, {"policy": document})
-            done.append(Done(family, "", "policy", f"put the policy {name}"))
+            done.append(Done(family, "", "policy", f"the policy {name} was put"))
         return done
 
     async def _put_settings(self, policies: Mapping[str, Policy]) -> list[Done]:
@@ -130,8 +130,9 @@ class Managed:
         status, answer = await self._requests("PUT", path, dict(settings))
         given = ", ".join(f"{name}: {value}" for name, value in settings.items())
         if status >= 300 and status != 404:
-            return Done(family, index, action, "refused", error=refusal("PUT", path, status, answer))
-        return Done(family, index, action, f"set {given}")
+            reason = refusal("PUT", path, status, answer)
+            return Done(family, index, action, f"{index}: {action} was refused", error=reason)
+        return Done(family, index, action, f"{index} was given {given}")
 
 
 def _managed_by(alias: str) -> dict[str, str | None]:

@@ -18,7 +18,7 @@ from ..interface import BackendName, Done, IndexStatus
 from ..words import without_write_index
 from .plan import Standing, due, standing
 from .requests import request_for
-from .steps import Merge, Roll, Settle, Step
+from .steps import Block, Merge, Remove, Roll, Settle, Step
 
 _GONE = "index_not_found_exception"
 _THERE = "resource_already_exists_exception"
@@ -65,13 +65,13 @@ class Ager:
             if error_type == _GONE or (isinstance(step, Roll) and error_type == _THERE):
                 return None
             reason = refusal(method, path, status, answer)
-            return Done(step.family, step.index, step.action, "refused", error=reason)
+            return Done(step.family, step.index, step.action, f"{step.index}: {step.action} was refused", error=reason)
         if isinstance(step, Roll) and not answer.get("rolled_over"):
             return None
         unblocked = [one["name"] for one in answer.get("indices", ()) if not one.get("blocked", True)]
         if unblocked:
             reason = f"Elasticsearch could not let {', '.join(unblocked)} wait for its last writes; the next pass tries"
-            return Done(step.family, step.index, step.action, "refused", error=reason)
+            return Done(step.family, step.index, step.action, f"{step.index}: {step.action} was refused", error=reason)
         return Done(step.family, step.index, step.action, _told(step))
 
     async def status(self, policies: Mapping[str, Policy], now_ms: int) -> list[IndexStatus]:
@@ -91,14 +91,16 @@ class Ager:
 def _told(step: Step) -> str:
     match step:
         case Roll():
-            return f"rolled over to {step.next_index}"
+            return f"{step.alias} rolled over to {step.next_index}"
         case Settle():
             given = ", ".join(f"{name}: {value}" for name, value in step.settings.items())
-            return f"set {given}"
+            return f"{step.index} was given {given}"
+        case Block():
+            return f"{step.index} takes no more writes"
         case Merge():
-            return f"began to merge to at most {step.max_num_segments} segments"
-        case _:
-            return {"readonly": "takes no more writes", "delete": "deleted"}[step.action]
+            return f"{step.index} is being merged to {step.max_num_segments} or fewer segments"
+        case Remove():
+            return f"{step.index} was deleted"
 
 
 def _status(policy: Policy, family: FamilyFacts, index: IndexFacts, now_ms: int) -> IndexStatus:
