@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from ..ilm import Capabilities
+from ..ilm.capabilities import Capabilities
 
 
 class Version(Struct, frozen=True, gc=False):

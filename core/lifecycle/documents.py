@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...ilm import IlmError
+from ...ilm.errors import IlmError
 from ...ilm.policies import Policy, default_policy, differences, parse
 from ..history_rows.policy_changes import policy_change_row
 from ..ports import StoredDocument, Version
