@@ -49,6 +49,15 @@ class Principal(Struct, frozen=True):
             has = f"has {', '.join(self.roles)}" if self.roles else "has no role"
             raise Forbidden(f"{what} needs the role {OPERATOR}; the caller {has}")
 
+    def check_all_tenants(self, what: str) -> None:
+        """Raises: Forbidden unless the principal is an operator who acts for all tenants, in all spaces."""
+        self.check_operator(what)
+        if self.tenant != EVERY_TENANT or EVERY_SPACE not in self.spaces:
+            raise Forbidden(
+                f"{what} needs tenant {EVERY_TENANT} and space {EVERY_SPACE}; the caller is of tenant {self.tenant!r}"
+                f" and spaces {', '.join(self.spaces)}"
+            )
+
 
 def realm_of(tenant: str, space: str) -> str:
     """One space of one tenant as one text: what names are unique in. Names of tenants hold no slash.

@@ -32,6 +32,7 @@ from ..claim.wire import (
     StepReport,
     StepReportResult,
 )
+from ..claim.wire.audit import AuditPage
 from ..claim.wire.doctor import DoctorView
 from ..claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ..claim.wire.search import InstanceList
@@ -40,6 +41,7 @@ from ..claim.wire.usage import UsageView
 from ..claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from .access import Refusal
 from .engine import Engine
+from .es.audit_rows import AuditFilter
 from .operations.claiming.claims import Claims
 from .operations.claiming.executors import Executors
 from .operations.claiming.reports import Reports
@@ -47,6 +49,7 @@ from .operations.doctor.doctor import Doctor
 from .operations.for_peers import PeerService
 from .operations.lanes import Lanes, LaneView
 from .operations.lifecycle import Ageing
+from .operations.looking.audit import Audit
 from .operations.looking.calls import Calls
 from .operations.looking.explain import Explain
 from .operations.looking.reads import Reads
@@ -96,6 +99,7 @@ class Replica:
         self._dead_letters = DeadLetters(engine, self._steering)
         self._search = Search(engine)
         self._lanes = Lanes(engine)
+        self._audit = Audit(engine)
         self._ageing = Ageing(engine)
         self._doctor = Doctor(engine, peers)
         self._versions = Versions(engine)
@@ -354,6 +358,14 @@ class Replica:
     ) -> DoctorView:
         """What disagrees in the installation; with `fix`, after what can be repaired was. `only`: these checks."""
         return await self._doctor.examine(principal, fix=fix, only=only)
+
+    async def audit(self, principal: Principal, which: AuditFilter, *, size: int, next: str | None) -> AuditPage:
+        """What the caller may see of the audit trail, the newest first. Raises: InvalidRequest."""
+        return await self._audit.page(principal, which, size=size, next=next)
+
+    async def export_audit(self, principal: Principal, next: str | None) -> bytes:
+        """A page of the whole trail, as lines that can be verified. Raises: Forbidden; InvalidRequest; Conflict."""
+        return await self._audit.export(principal, next)
 
     async def lanes(self) -> list[LaneView]:
         """Every lane, as this replica last saw its lease."""

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from ....claim.errors import ClaimError, OutcomeUnknown, Refused, Unavailable
-from ....claim.transport import Addresses, AiohttpExchange, Caller, Outgoing, decoded
+from ....claim.transport import Addresses, AiohttpExchange, Answered, Caller, Outgoing, decoded
 from ....claim.wire import Problem
 from .failures import CommandFailed
 
@@ -75,8 +75,19 @@ class Remote:
         """
         repeatable = method != "POST" or "Idempotency-Key" in (headers or {})
         outgoing = Outgoing(method, path, repeatable, query or {}, headers or {}, body, content_type)
+        answered = self._answer(outgoing)
         try:
-            return asyncio.run(self._send(outgoing, kind))
+            return decoded(answered, kind) if answered.body else msgspec.convert(None, kind)
+        except (ClaimError, ValueError) as error:
+            raise CommandFailed(str(error)) from None
+
+    def read(self, method: str, path: str, *, query: Mapping[str, str] | None = None) -> bytes:
+        """The answer's body as it came. Raises: CommandFailed, with the server's own words."""
+        return bytes(self._answer(Outgoing(method, path, True, query or {}, {}, None, "application/json")).body)
+
+    def _answer(self, outgoing: Outgoing) -> Answered:
+        try:
+            return asyncio.run(self._send(outgoing))
         except Refused as error:
             raise RemoteRefused(error.problem) from None
         except Unavailable as error:
@@ -86,12 +97,11 @@ class Remote:
         except (ClaimError, ValueError) as error:
             raise CommandFailed(str(error)) from None
 
-    async def _send(self, outgoing: Outgoing, kind: type[T]) -> T:
+    async def _send(self, outgoing: Outgoing) -> Answered:
         addresses = Addresses(self._urls, Random())  # noqa: S311  jitter needs no secrecy
         async with AiohttpExchange() as exchange:
             caller = Caller(addresses, exchange, headers=self._headers)
-            answered = await caller.send(outgoing, answer_within_s=_ANSWER_WITHIN_S, give_up_after_s=_GIVE_UP_AFTER_S)
-        return decoded(answered, kind) if answered.body else msgspec.convert(None, kind)
+            return await caller.send(outgoing, answer_within_s=_ANSWER_WITHIN_S, give_up_after_s=_GIVE_UP_AFTER_S)
 
 
 _WAY_OUT = "; start a server with `leasehold serve`, or name another with --server or LEASEHOLD_SERVER"

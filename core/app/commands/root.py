@@ -8,7 +8,7 @@ import typer
 
 from .... import __version__
 from ....claim.command import worker
-from . import instances, lanes, lifecycle, workflows
+from . import audit, instances, lanes, lifecycle, workflows
 from .doctor import doctor
 from .elasticsearch import elasticsearch
 from .failures import SentenceGroup
@@ -52,5 +52,6 @@ app.add_typer(instances.app, name="instances")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(documents.app, name="tenants")
 app.add_typer(lifecycle.app, name="ilm")
+app.add_typer(audit.app, name="audit")
 app.command()(doctor)
 app.command()(elasticsearch)

@@ -37,6 +37,7 @@ from ....claim.wire import (
     StepReportResults,
     StepReports,
 )
+from ....claim.wire.audit import AuditPage
 from ....claim.wire.doctor import DoctorView
 from ....claim.wire.lifecycle import LifecycleView, PolicyChanged, PolicyView
 from ....claim.wire.search import InstanceList
@@ -45,6 +46,7 @@ from ....claim.wire.usage import UsageView
 from ....claim.wire.versions import ActivateBody, CanaryBody, MigrateBody, MigrationResults, RollbackBody, VersionsView
 from ...operations.lanes import LaneView
 from .operations import (
+    on_audit,
     on_definitions,
     on_doctor,
     on_failed,
@@ -372,6 +374,18 @@ ROUTES: tuple[Route, ...] = (
         "Put the default policy in force; 409 where the audit trail would be kept less long.",
         on_lifecycle.delete, (_json(200, "The policy that is in force then.", PolicyChanged),), (403, 404, 409),
         on_lifecycle.PolicyChangeParameters, operators=True,
+    ),
+    Route(
+        "GET", "/_workflows/_audit", "list_audit", "server",
+        "Who did what, when, from where: the rows of the audit trail that the caller may see, the newest first.",
+        on_audit.page, (_json(200, "One page; `next`: ask for more.", AuditPage),), (403, 422),
+        on_audit.AuditParameters,
+    ),
+    Route(
+        "GET", "/_workflows/_audit/_export", "export_audit", "server",
+        "The whole audit trail with its heads, as lines of JSON that can be verified; for operators of all tenants.",
+        on_audit.export, (Answer(200, "One page of lines.", (), (on_audit.NDJSON,)),), (403, 409, 422),
+        on_audit.ExportParameters, operators=True,
     ),
     Route(
         "GET", "/_workflows/_doctor", "doctor", "server",

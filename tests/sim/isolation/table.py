@@ -82,6 +82,8 @@ TABLE: dict[str, Row] = {
     "get_policy": Row("operators"),
     "put_policy": Row("operators"),
     "reset_policy": Row("operators"),
+    "list_audit": Row("list"),
+    "export_audit": Row("operators"),
     "list_lanes": Row("operators"),
     "add_lanes": Row("operators"),
     "drain_lane": Row("operators"),

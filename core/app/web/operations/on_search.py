@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -12,14 +11,11 @@ from ....errors import InvalidRequest
 from ....es.instance_list import STATUSES, Filter
 from ....operations.searching.tokens import TOKEN_MAX_CHARACTERS, Asked
 from ....principal import Principal
-from ..parameters import DURATION_PATTERN, duration_ms
+from ..moments import MOMENT_ALLOWED, MOMENT_PATTERN, moment_ms
 from ..surface import Reply, Surface
 
 _LISTED = 50
-_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME = f"{_DAY}(T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,6}})?)?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?"
-_MOMENT = f"^({_TIME}|{DURATION_PATTERN.removeprefix('^').removesuffix('$')})$"
-_MOMENT_ALLOWED = {"x-allowed": "how long ago, such as 1h or 7d, or a time such as 2026-01-31T08:00:00Z (UTC)"}
+_MOMENT_ALLOWED = {"x-allowed": MOMENT_ALLOWED}
 _STATUS = "|".join(STATUSES)
 
 Name = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -69,7 +65,7 @@ class SearchParameters(Struct, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=_MOMENT,
+                pattern=MOMENT_PATTERN,
                 description="Started then or later.",
                 extra_json_schema={**_MOMENT_ALLOWED, "examples": ["1h"]},
             ),
@@ -80,7 +76,7 @@ class SearchParameters(Struct, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=_MOMENT,
+                pattern=MOMENT_PATTERN,
                 description="Started before that.",
                 extra_json_schema={**_MOMENT_ALLOWED, "examples": ["2026-01-31"]},
             ),
@@ -91,7 +87,7 @@ class SearchParameters(Struct, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=_MOMENT,
+                pattern=MOMENT_PATTERN,
                 description="That ended then or later.",
                 extra_json_schema={**_MOMENT_ALLOWED, "examples": ["15m"]},
             ),
@@ -102,7 +98,7 @@ class SearchParameters(Struct, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=_MOMENT,
+                pattern=MOMENT_PATTERN,
                 description="That began, went on or ended then or later.",
                 extra_json_schema={**_MOMENT_ALLOWED, "examples": ["10s"]},
             ),
@@ -155,7 +151,7 @@ def _asked(parameters: SearchParameters, now_ms: int) -> Asked:
     given = (parameters.since, parameters.until, parameters.finished_since, parameters.changed_since)
     times = [_given(time) for time in given]
     since_ms, until_ms, finished_since_ms, changed_since_ms = (
-        None if time is None else _moment_ms(time, now_ms) for time in times
+        None if time is None else moment_ms(time, now_ms) for time in times
     )
     which = Filter(
         statuses=() if parameters.status is UNSET else tuple(sorted(set(parameters.status.split(",")))),
@@ -185,14 +181,3 @@ def _asked(parameters: SearchParameters, now_ms: int) -> Asked:
 
 def _given(value: str | UnsetType) -> str | None:
     return None if value is UNSET else value
-
-
-def _moment_ms(text: str, now_ms: int) -> int:
-    """A time without a zone is UTC. Raises: InvalidRequest when there is no such time."""
-    if text[4:5] != "-":
-        return max(0, now_ms - duration_ms(text))
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(f"there is no time {text!r}; {_MOMENT_ALLOWED['x-allowed']}") from None
-    return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
