@@ -25,7 +25,7 @@ _SUBJECTS = (
     ("/_workflows/_lanes/{lane}", "lane"),
     ("/_workflows/_tenants/{id}", "tenant"),
     ("/_workflows/_tenants/{", "tenant"),
-    ("/_workflows/_ilm/{family}", "family"),
+    ("/_workflows/_ilm/{family}", "policy"),
     ("/_workflows/{name}", "workflow"),
 )
 

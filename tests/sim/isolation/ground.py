@@ -91,7 +91,7 @@ async def asked(by: Speaking, name: str, id: str, caller: dict[str, str]) -> Sai
     """Ask for the thing of that id by that route, as that caller."""
     route, row = route_of(name), TABLE[name]
     target = route.path.replace("{id}", id).replace("{name}", "closed" if "_signal" in route.path else id)
-    target = target.replace("{lane}", id)
+    target = target.replace("{lane}", id).replace("{family}", "audit")
     target += f"?{row.query.replace('{id}', id)}" if row.query else ""
     body = row.body
     if body is not None and not isinstance(body, bytes):

@@ -222,7 +222,7 @@ def test_whoever_is_no_operator_is_told_so_and_the_trail_of_the_caller_says_it(c
             assert row["event"]["outcome"] == "failure"
             assert "needs the role operator" in row["event"]["reason"]
             assert (row["tenant"], row["space"]) == (caller["tenant"], caller["space"])
-            assert row["details"]["kind"] in ("lane", "operation", "tenant")
+            assert row["details"]["kind"] in ("lane", "operation", "policy", "tenant")
 
     on_a_world(test)
 

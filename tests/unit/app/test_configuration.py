@@ -71,12 +71,12 @@ def test_a_malformed_file_is_named_with_the_line(tmp_path: Path) -> None:
         (
             "\n[servr]\nport = 1\n",
             'leasehold.toml line 2: there is no table "servr"; allowed tables: store, lanes, commit, windows, '
-            "history, limits, tenancy, usage and server; did you mean server?",
+            "history, lifecycle, limits, tenancy, usage, search, retention and server; did you mean server?",
         ),
         (
             'port = 1\n[store]\nurls = ["http://a:1"]\n',
             'leasehold.toml line 1: "port" is in no table; allowed tables: store, lanes, commit, windows, '
-            "history, limits, tenancy, usage and server",
+            "history, lifecycle, limits, tenancy, usage, search, retention and server",
         ),
         ("server = 1\n", "leasehold.toml line 1: server is not a table; write [server] and its fields below"),
         (
