@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .kinds import ATTRIBUTES, FLAG, NAME, Kind, duration, one_of, or_null, size, whole
-from .model import ALLOWED as ALLOWED
 from .units import LONG_MAX, is_told_exactly, is_told_wholly
 
 ABSENT: Any = object()
