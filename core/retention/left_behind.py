@@ -25,11 +25,14 @@ from .clearing import PAGE, Pace, Suspect, delete, suspected
 log = structlog.get_logger(__name__)
 
 
-class _Record(Struct, frozen=True):
+class Record(Struct, frozen=True):
+    """What a replica's record says of it."""
+
     replica: str
+    started_at_ms: int = 0
 
 
-_replica = msgspec.json.Decoder(_Record).decode
+_replica = msgspec.json.Decoder(Record).decode
 _quota = msgspec.json.Decoder(QuotaDocument).decode
 _members = msgspec.json.Decoder(Members).decode
 
@@ -51,15 +54,17 @@ class LeftBehind:
         """Returns how many documents were deleted or changed. Raises: StoreError."""
         return await self._clear_records() + await self._clear_quotas()
 
-    async def unlisted(self) -> list[StoredDocument]:
-        """The records of replicas that are not listed; one that signs on just now may be among them."""
-        records = [hit async for page in self._all("replica", ["replica"]) for hit in page]
+    async def unlisted(self) -> list[tuple[Record, StoredDocument]]:
+        """The records of replicas that are not listed, as they stand; one that signs on just now may be among them."""
+        found = [hit async for page in self._all("replica", []) for hit in page]
+        stand = [one for one in await self._store.mget(self._index, [hit.id for hit in found]) if one is not None]
         listed = await self._store.get(self._index, MEMBERS)
         members = [] if listed is None else _members(listed.source).replicas
-        return [hit for hit in records if _replica(hit.source).replica not in members]
+        records = [(_replica(one.source), one) for one in stand]
+        return [(record, one) for record, one in records if record.replica not in members]
 
     async def _clear_records(self) -> int:
-        unlisted = await self.unlisted()
+        unlisted = [one for _, one in await self.unlisted()]
         found: dict[str, Suspect] = {}
         sure = suspected(unlisted, self._suspects, found, self._clock.monotonic_ms())
         self._suspects = found

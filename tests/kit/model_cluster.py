@@ -103,9 +103,7 @@ class ModelElasticsearch:
         new = to or f"{base}-{int(number) + 1:06d}"
         settings = next((one[2] for pattern, one in self._templates.items() if fnmatchcase(new, pattern)), None)
         old.rolled_over[alias] = self.wall_ms()
-        self.create_index(
-            new, old.mapping, refresh_interval_ms=old.refresh_interval_ms, alias=alias, settings=settings
-        )
+        self.create_index(new, old.mapping, refresh_interval_ms=old.refresh_interval_ms, alias=alias, settings=settings)
         return new
 
     def wall_ms(self) -> int:

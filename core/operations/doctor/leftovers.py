@@ -14,6 +14,7 @@ from ...es.sweeps import of_kind, sweep
 from .found import Found, Repair, listed
 
 _PAGE = 500
+_STARTS_WITHIN_MS = 60_000
 _decode = msgspec.json.Decoder(QuotaDocument).decode
 
 
@@ -57,7 +58,7 @@ def judge_orphans(sides: dict[str, int], records: Sequence[str], *, repair: Repa
     found = [
         Found(
             severity="warning",
-            what=f"Lane {lane} holds {count} large values whose instances are gone.",
+            what=f"Lane {lane} holds {count} large value{'' if count == 1 else 's'} whose instances are gone.",
             way_out="Retention clears what has stood so for a minute with its next pass; nothing has to be done.",
             repair=repair,
         )
@@ -90,7 +91,10 @@ async def check_quotas(engine: Engine) -> list[Found]:
 async def check_orphans(engine: Engine) -> list[Found]:
     """Raises: StoreError."""
     sides = {lane.name: await engine.retention.sides.orphans(lane) for lane in list(engine.lanes.values()) if lane.open}
-    records = [hit.id.removeprefix("replica-") for hit in await engine.retention.left_behind.unlisted()]
+    # One that is starting is listed in a moment.
+    before_ms = engine.clock.now_ms() - _STARTS_WITHIN_MS
+    unlisted = await engine.retention.left_behind.unlisted()
+    records = [record.replica for record, _ in unlisted if record.started_at_ms < before_ms]
     return judge_orphans(sides, records, repair=_clear(engine))
 
 
@@ -99,7 +103,10 @@ def _clear(engine: Engine) -> Repair:
 
 
 async def _pass(engine: Engine) -> None:
+    """What is clear is cleared, and searches see it."""
     await engine.retention.left_behind.pass_once()
+    await engine.store.refresh(engine.names.control)
     for lane in list(engine.lanes.values()):
         if lane.open:
             await engine.retention.sides.pass_over(lane)
+            await engine.store.refresh(lane.index)
