@@ -2,8 +2,9 @@
 
 Each of the two has a point in time of its own, the lanes' taken first: a finished instance's document leaves its lane
 only after a search finds its row, so what the first no longer holds is in the second. Sort: the time of creation
-(of the end, or how long it took, among rows), then the point in time's own order. Cost: one page of a sort that skips
-what can't be on it, counted up to a bound; of the sources only the fields that a list shows are sent.
+(of the end, or how long it took, among rows), then the point in time's own order. Cost: doc values of all that passes
+the filters, which a page may narrow to a window of time; of the sources only the fields that a list shows are sent.
+Counting ends at its bound.
 """
 
 from __future__ import annotations
@@ -75,13 +76,18 @@ class Filter(Struct, frozen=True, omit_defaults=True):
 
 
 class Page(Struct, frozen=True):
-    """A place in one of the two lists: `after` is the last hit's `sort`. `counted_to`: count up to that; 0: do not."""
+    """A place in one of the two lists: `after` is the last hit's `sort`.
+
+    `from_ms` and `before_ms` bound what is sorted by, where that is a time: Elasticsearch looks at everything that
+    passes the filters to find what comes first, so few should pass.
+    """
 
     pit_id: str
     size: int
     keep_alive_ms: int
     after: tuple[Any, ...] | None = None
-    counted_to: int = 0
+    from_ms: int | None = None
+    before_ms: int | None = None
 
 
 def live_body(principal: Principal, which: Filter, order: Order, page: Page) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def live_body(principal: Principal, which: Filter, order: Order, page: Page) -> 
     if which.changed_since_ms is not None:
         filters.append({"range": {"updated_at_ms": {"gte": which.changed_since_ms}}})
     shown = LIVE_SHOWN if which.text is None else [*LIVE_SHOWN, *LIVE_TEXTS]
-    return _page(filters, which, [{"created_at_ms": {"order": order}}], shown, page)
+    return _page(filters, which, "created_at_ms", order, shown, page)
 
 
 def ended_body(principal: Principal, which: Filter, sort: Sort, order: Order, page: Page) -> dict[str, Any]:
@@ -116,7 +122,12 @@ def ended_body(principal: Principal, which: Filter, sort: Sort, order: Order, pa
         filters.append({"range": {"finished_at": {"gte": max(ends)}}})
     if which.text is not None:
         filters.append(_holds(which.text, _TEXTS))
-    return _page(filters, which, [{_ENDED_SORT[sort]: {"order": order}}], ENDED_SHOWN, page)
+    return _page(filters, which, _ENDED_SORT[sort], order, ENDED_SHOWN, page)
+
+
+def counted(body: dict[str, Any], up_to: int) -> dict[str, Any]:
+    """The search that counts what a page's search is a page of."""
+    return {"pit": body["pit"], "query": body["query"], "size": 0, "track_total_hits": up_to}
 
 
 def lives_body(ids: Sequence[str], pit_id: str, keep_alive_ms: int) -> dict[str, Any]:
@@ -217,18 +228,20 @@ def _between(since_ms: int | None, until_ms: int | None) -> Mapping[str, int] | 
 
 
 def _page(
-    filters: list[dict[str, Any]], which: Filter, sort: list[dict[str, Any]], shown: list[str], page: Page
+    filters: list[dict[str, Any]], which: Filter, sorted_by: str, order: Order, shown: list[str], page: Page
 ) -> dict[str, Any]:
+    if (window := _between(page.from_ms, page.before_ms)) is not None:
+        filters.append({"range": {sorted_by: window}})
     query: dict[str, Any] = {"filter": filters}
     if not which.children and which.parent is None:
         query["must_not"] = [{"exists": {"field": "parent_id"}}]
     body: dict[str, Any] = {
         "pit": _pit(page.pit_id, page.keep_alive_ms),
         "query": {"bool": query},
-        "sort": sort,
+        "sort": [{sorted_by: {"order": order}}],
         "size": page.size,
         "_source": shown,
-        "track_total_hits": page.counted_to or False,
+        "track_total_hits": False,
     }
     if page.after is not None:
         body["search_after"] = list(page.after)

@@ -15,6 +15,7 @@ from leasehold.core.es.instance_list import (
     Page,
     Sort,
     attempts_with_body,
+    counted,
     ended_body,
     ends_body,
     ids_of,
@@ -165,14 +166,30 @@ async def test_filters_mean_the_same_in_lanes_and_in_history(
 
 async def test_pages_follow_each_other_and_are_counted_up_to_a_bound(filled: Snapshot) -> None:
     seen: list[str] = []
-    page = Page(filled.ended, 2, KEPT_MS, counted_to=3)
-    totals = []
-    while (found := await filled.store.search(None, ended_body(EVERYBODY, Filter(), "created", "desc", page))).hits:
+    page = Page(filled.ended, 2, KEPT_MS)
+    while (found := await filled.store.search(None, ended_body(EVERYBODY, ALL, "created", "desc", page))).hits:
         seen += [hit.id for hit in found.hits]
-        totals.append(found.total)
         page = Page(filled.ended, 2, KEPT_MS, after=found.hits[-1].sort)
+        assert found.total is None
     assert seen == ["e3", "e2", "e2:r1", "e1"]
-    assert totals == [3, None]
+    for body, total in (
+        (ended_body(EVERYBODY, ALL, "created", "desc", Page(filled.ended, 2, KEPT_MS)), 4),
+        (live_body(EVERYBODY, ALL, "desc", Page(filled.live, 2, KEPT_MS)), 6),
+    ):
+        for bound in (1, total - 1, total, 10_000):
+            found = await filled.store.search(None, counted(body, bound))
+            assert (found.total, found.hits) == (min(bound, total), [])
+
+
+async def test_a_page_may_be_narrowed_to_a_window_of_what_it_is_sorted_by(filled: Snapshot) -> None:
+    sorts: list[tuple[Sort, int, list[str]]] = [("created", T0 + 2, ["e2", "e2:r1"]), ("finished", T0 + 51, ["e1"])]
+    for sort, at_ms, ids in sorts:
+        page = Page(filled.ended, 9, KEPT_MS, from_ms=at_ms, before_ms=at_ms + 1)
+        found = await filled.store.search(None, ended_body(EVERYBODY, ALL, sort, "desc", page))
+        assert [hit.id for hit in found.hits] == ids
+    page = Page(filled.live, 9, KEPT_MS, from_ms=T0 + 2, before_ms=T0 + 4)
+    found = await filled.store.search(None, live_body(EVERYBODY, Filter(since_ms=T0 + 3), "desc", page))
+    assert [hit.id for hit in found.hits] == ["l3"]
 
 
 async def test_a_list_is_sent_nothing_but_what_it_shows(filled: Snapshot) -> None:

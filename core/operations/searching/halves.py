@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo
 from ....claim.wire.search import FoundInstance
 from ...engine import Engine
-from ...es.instance_list import ENDED, Filter, Page, attempts_with_body, ended_body, ids_of, live_body
+from ...es.instance_list import ENDED, Filter, Page, attempts_with_body, counted, ended_body, ids_of, live_body
 from ...ports import StoredDocument
 from ...principal import Principal
 from .doubles import Hit
-from .snapshots import Snapshot
 from .tokens import Asked, Place
 from .words import payload_words, words_of
 
 COUNTED_TO = 10_000
 LOOKED_AT_MAX = 1_000
 _LOOKED_AT_ONCE = 200
+# A list of many is read in windows of time, each wider than the one before.
+_FIRST_WINDOW_MS = 60_000
+_WIDER = 10
+_WIDEST_MS = 3_000 * 86_400_000
 
 
 class _Items(Struct):
@@ -79,85 +82,119 @@ _documents = msgspec.json.Decoder(_Document)
 _rows = msgspec.json.Decoder(_Row)
 
 
-class Half(Protocol):
-    """One list from a place on. `total` is how many documents pass the filters, once a page was counted."""
-
-    total: int | None
-
-    @property
-    def place(self) -> Place:
-        """Behind the hit that was taken last."""
-
-    @property
-    def first(self) -> Hit | None:
-        """What `take` would give, of what has been read."""
-
-    @property
-    def dry(self) -> bool:
-        """Whether more must be read before it can be said what comes next."""
-
-    async def read(self, size: int, *, count: bool) -> None:
-        """Read on, if it is dry."""
-
-    def take(self) -> Hit: ...
-
-
 class _Half:
-    """What both have in common."""
+    """One list from a place on, read on demand. `total` is how many documents pass the filters; None: not counted."""
 
-    def __init__(self, engine: Engine, principal: Principal, asked: Asked, snapshot: Snapshot, place: Place) -> None:
+    def __init__(self, engine: Engine, principal: Principal, asked: Asked, pit_id: str, place: Place) -> None:
         self._store = engine.store
         self._names = engine.names
+        self._now_ms = engine.clock.now_ms
         self._keep_alive_ms = engine.settings.search.keep_alive_ms
         self._principal = principal
         self._asked = asked
-        self._snapshot = snapshot
+        self._pit_id = pit_id
         self._taken = place
         self._read_to = place
         self._hits: deque[Hit] = deque()
+        # Where the window that is read begins and ends; None on a side where it is open.
+        self._from_ms: int | None = None
+        self._before_ms: int | None = None
         self.total: int | None = 0 if place.over else None
 
     @property
     def place(self) -> Place:
+        """Behind the hit that was taken last."""
         return self._read_to if not self._hits else self._taken
 
     @property
     def first(self) -> Hit | None:
+        """What `take` would give, of what has been read."""
         return self._hits[0] if self._hits else None
 
     @property
     def dry(self) -> bool:
+        """Whether more must be read before it can be said what comes next."""
         return not self._hits and not self._read_to.over
 
     def take(self) -> Hit:
         hit = self._hits.popleft()
-        self._taken = Place(hit.after, hit.looked_at)
+        self._taken = replace(self._read_to, after=hit.after, looked_at=hit.looked_at, over=False)
         return hit
 
-    def _page(self, pit_id: str, size: int, *, count: bool) -> Page:
-        counted_to = COUNTED_TO if count and self.total is None else 0
-        return Page(pit_id, size, self._keep_alive_ms, self._read_to.after, counted_to)
+    async def begin(self) -> None:
+        """Count, on the first page. Of few the list is read as a whole; of none not at all."""
+        if self._read_to.over:
+            return
+        page = await self._store.search(None, counted(self._body(self._page(0)), COUNTED_TO))
+        self.total = page.total or 0
+        in_windows = self.total >= COUNTED_TO and self._asked.order == "desc" and self._asked.sort != "duration"
+        self._read_to = Place(over=not self.total, window_ms=_FIRST_WINDOW_MS if in_windows else 0)
+        self._taken = self._read_to
+
+    async def read(self, size: int) -> None:
+        """Read on, if it is dry, until there are hits or none is left."""
+        while self.dry:
+            before = self._read_to
+            size = self._at_once(size)
+            self._open_window()
+            found = (await self._store.search(None, self._body(self._page(size)))).hits
+            self._hits.extend(await self._taken_in(found, before.looked_at))
+            looked_at = before.looked_at + len(found)
+            after = found[-1].sort if found else before.after
+            over, window_ms = False, before.window_ms
+            if len(found) < size:
+                over = self._from_ms is None
+                self._before_ms, self._from_ms = self._from_ms, None
+                window_ms *= _WIDER
+            self._read_to = Place(after, looked_at, over or self._enough(looked_at), window_ms)
+
+    def _open_window(self) -> None:
+        """The window to read in, where none is open: it ends at the place, and once it is over at its beginning."""
+        if not self._read_to.window_ms or self._from_ms is not None:
+            return
+        if self._before_ms is None and self._read_to.after is not None:
+            self._before_ms = int(self._read_to.after[0]) + 1
+        which = self._asked.which
+        if self._before_ms is None:
+            ends_ms = self._now_ms()
+            if self._asked.sort == "created" and which.until_ms is not None:
+                ends_ms = min(ends_ms, which.until_ms)
+        else:
+            ends_ms = self._before_ms
+        from_ms = ends_ms - self._read_to.window_ms
+        self._from_ms = from_ms if from_ms > 0 and self._read_to.window_ms <= _WIDEST_MS else None
+
+    def _page(self, size: int) -> Page:
+        return Page(self._pit_id, size, self._keep_alive_ms, self._read_to.after, self._from_ms, self._before_ms)
+
+    def _at_once(self, size: int) -> int:
+        return size
+
+    def _enough(self, looked_at: int) -> bool:
+        return False
+
+    def _body(self, page: Page) -> dict[str, Any]:
+        raise NotImplementedError
+
+    async def _taken_in(self, hits: list[StoredDocument], looked_at: int) -> list[Hit]:
+        raise NotImplementedError
 
 
 class Ended(_Half):
     """Rows of ends."""
 
-    async def read(self, size: int, *, count: bool) -> None:
-        if not self.dry:
-            return
-        asked, page = self._asked, self._page(self._snapshot.ended, size, count=count)
-        found = await self._store.search(None, ended_body(self._principal, asked.which, asked.sort, asked.order, page))
-        if page.counted_to:
-            self.total = found.total
-        self._hits.extend(_row_hit(hit) for hit in found.hits)
-        self._read_to = Place(found.hits[-1].sort if found.hits else page.after, over=len(found.hits) < size)
+    def _body(self, page: Page) -> dict[str, Any]:
+        return ended_body(self._principal, self._asked.which, self._asked.sort, self._asked.order, page)
+
+    async def _taken_in(self, hits: list[StoredDocument], looked_at: int) -> list[Hit]:
+        return [_row_hit(hit) for hit in hits]
 
 
 class Live(_Half):
     """Documents in lanes. What lanes do not index is looked for in the documents themselves, in so many at most."""
 
-    def __init__(self, engine: Engine, principal: Principal, asked: Asked, snapshot: Snapshot, place: Place) -> None:
-        super().__init__(engine, principal, asked, snapshot, place)
+    def __init__(self, engine: Engine, principal: Principal, asked: Asked, pit_id: str, place: Place) -> None:
+        super().__init__(engine, principal, asked, pit_id, place)
         self._wanted = None if asked.which.text is None else words_of(asked.which.text)
         self.unread_inputs = 0
 
@@ -171,25 +208,18 @@ class Live(_Half):
     @property
     def cut_short(self) -> bool:
         """Whether documents were left that nobody has looked into."""
-        return self.looks_inside and self._read_to.over and self._read_to.looked_at >= LOOKED_AT_MAX
+        return self._read_to.over and self._enough(self._read_to.looked_at)
 
-    async def read(self, size: int, *, count: bool) -> None:
-        while self.dry:
-            looked_at = self._read_to.looked_at
-            if self.looks_inside:
-                size = min(_LOOKED_AT_ONCE, LOOKED_AT_MAX - looked_at)
-            page = self._page(self._snapshot.live, size, count=count)
-            found = await self._store.search(
-                None, live_body(self._principal, self._asked.which, self._asked.order, page)
-            )
-            if page.counted_to:
-                self.total = found.total
-            self._hits.extend(await self._passing(found.hits, looked_at))
-            looked_at += len(found.hits)
-            over = len(found.hits) < size or (self.looks_inside and looked_at >= LOOKED_AT_MAX)
-            self._read_to = Place(found.hits[-1].sort if found.hits else page.after, looked_at, over)
+    def _at_once(self, size: int) -> int:
+        return min(_LOOKED_AT_ONCE, LOOKED_AT_MAX - self._read_to.looked_at) if self.looks_inside else size
 
-    async def _passing(self, hits: list[StoredDocument], looked_at: int) -> list[Hit]:
+    def _enough(self, looked_at: int) -> bool:
+        return self.looks_inside and looked_at >= LOOKED_AT_MAX
+
+    def _body(self, page: Page) -> dict[str, Any]:
+        return live_body(self._principal, self._asked.which, self._asked.order, page)
+
+    async def _taken_in(self, hits: list[StoredDocument], looked_at: int) -> list[Hit]:
         documents = [_documents.decode(hit.source) for hit in hits]
         with_words = await self._with_words(documents)
         return [
@@ -222,11 +252,6 @@ class Live(_Half):
         if document.error is not None:
             texts.append(words_of(document.error.message))
         return any(wanted <= text for text in texts)
-
-
-async def read_both(live: Live, ended: Ended, size: int, *, count: bool) -> None:
-    """Read on where it is not known what comes next, of both at once."""
-    await asyncio.gather(live.read(size, count=count), ended.read(size, count=count))
 
 
 def _passes(document: _Document, which: Filter) -> bool:

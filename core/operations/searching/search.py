@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -10,7 +12,7 @@ from ...engine import Engine
 from ...errors import Expired, InvalidRequest, StoreRejected
 from ...principal import Principal
 from .doubles import Hit, latest
-from .halves import COUNTED_TO, LOOKED_AT_MAX, Ended, Half, Live, read_both
+from .halves import COUNTED_TO, LOOKED_AT_MAX, Ended, Live
 from .snapshots import Snapshot, Snapshots
 from .tokens import (
     TOKEN_MAX_CHARACTERS,
@@ -85,9 +87,11 @@ class Search:
     ) -> InstanceList:
         live_from = token.live if token is not None else Place(over=asked.sort != "created")
         ended_from = token.ended if token is not None else Place(over=asked.which.live_only)
-        live = Live(self._engine, principal, asked, snapshot, live_from)
-        ended = Ended(self._engine, principal, asked, snapshot, ended_from)
-        page = await self._filled(live, ended, asked, snapshot, size, count=token is None)
+        live = Live(self._engine, principal, asked, snapshot.live, live_from)
+        ended = Ended(self._engine, principal, asked, snapshot.ended, ended_from)
+        if token is None:
+            await asyncio.gather(live.begin(), ended.begin())
+        page = await self._filled(live, ended, asked, snapshot, size)
         instances = [hit.instance for hit in page.hits]
         incomplete = _sentences(live)
         total, relation = (token.total, token.relation) if token is not None else _total(live, ended, page)
@@ -116,9 +120,7 @@ class Search:
                 )
         return InstanceList(instances, FoundTotal(total, relation), following, incomplete)
 
-    async def _filled(
-        self, live: Live, ended: Ended, asked: Asked, snapshot: Snapshot, size: int, *, count: bool
-    ) -> _Page:
+    async def _filled(self, live: Live, ended: Ended, asked: Asked, snapshot: Snapshot, size: int) -> _Page:
         """A page of `size`, and whether there is more, which takes one hit beyond it."""
         hits: list[Hit] = []
         ends: list[tuple[Place, Place]] = []
@@ -126,7 +128,7 @@ class Search:
         while len(hits) < wanted and looked_at < _HITS_MAX:
             # The more are left out, the more are asked for.
             batch_size = min(max(wanted - len(hits), looked_at), _BATCH_MAX)
-            await read_both(live, ended, batch_size, count=count)
+            await asyncio.gather(live.read(batch_size), ended.read(batch_size))
             batch: list[Hit] = []
             places: list[tuple[Place, Place]] = []
             while len(batch) < batch_size and (half := _next_of(live, ended, asked.order == "desc")) is not None:
@@ -145,7 +147,7 @@ class Search:
         return _Page(hits, live.place, ended.place, more)
 
 
-def _next_of(live: Half, ended: Half, descending: bool) -> Half | None:
+def _next_of(live: Live, ended: Ended, descending: bool) -> Live | Ended | None:
     """Which of the two comes next; None where both are over, or it takes reading on to say."""
     if live.dry or ended.dry:
         return None
@@ -160,8 +162,9 @@ def _total(live: Live, ended: Ended, page: _Page) -> tuple[int, Relation]:
     """Exact where all are on the page. Else what is counted may hold an instance twice, in both lists."""
     if not page.more:
         return len(page.hits), "gte" if live.cut_short else "eq"
-    counted = (sum(hit.live for hit in page.hits) if live.looks_inside else live.total or 0), ended.total or 0
-    bounded = any(one >= COUNTED_TO for one in counted) or live.looks_inside
+    inside = live.looks_inside and bool(live.total)
+    counted = (sum(hit.live for hit in page.hits) if inside else live.total or 0), ended.total or 0
+    bounded = any(one >= COUNTED_TO for one in counted) or inside
     return sum(counted), "gte" if bounded else "eq"
 
 

@@ -42,11 +42,15 @@ class Asked(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True, array_like=True):
-    """Where one of the two lists goes on. `looked_at` counts live documents that were looked into; `over`: nowhere."""
+    """Where one of the two lists goes on. `looked_at` counts live documents that were looked into; `over`: nowhere.
+
+    `window_ms`: it is read in windows of time, the next one so wide; 0: as a whole.
+    """
 
     after: tuple[Any, ...] | None = None
     looked_at: int = 0
     over: bool = False
+    window_ms: int = 0
 
 
 class Token(Struct, frozen=True, array_like=True):

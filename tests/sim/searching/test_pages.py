@@ -6,6 +6,7 @@ import asyncio
 import base64
 from typing import Any
 
+import pytest
 from leasehold.core.operations.searching import halves, search, tokens
 from leasehold.core.settings import LaneSettings, SearchSettings, Settings
 
@@ -194,8 +195,8 @@ def test_a_plain_page_takes_few_requests() -> None:
             s.store.requests.clear()
             await page(s, size=5)
             asked = {one: s.store.requests.get(one, 0) for one in counted}
-            # The lanes' list is over at once, and rows of success are in no doubt.
-            assert asked == {"search": 2, "open_pit": 2, "close_pit": 0, "refresh": 1, "mget": 0, "get": 0}
+            # Both are counted, the lanes hold nothing, and rows of success are in no doubt.
+            assert asked == {"search": 3, "open_pit": 2, "close_pit": 0, "refresh": 1, "mget": 0, "get": 0}
 
     run_virtual(main())
 
@@ -222,5 +223,30 @@ def test_no_search_goes_on_for_ever_where_nothing_is_a_latest_life(monkeypatch: 
             assert first["next"]
             assert await listed(s, status="failed", size=2) == [f"{ids[0]}:failed"]
             assert NAMES.prefix == "workflow"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("sort", ["created", "finished"])
+def test_a_list_of_many_is_read_in_windows_of_time_and_is_the_same(monkeypatch: Any, sort: str) -> None:
+    async def main() -> None:
+        async with scheduler(new_cluster()) as s:
+            await s.define(ONE_STEP)
+            for pause_s in (0, 0, 0.01, 0.2, 2, 7, 7, 0.1, 30, 90, 1.5):
+                await asyncio.sleep(pause_s)
+                await s.start("one")
+                if pause_s != 0.1:
+                    await s.run_all(1)
+            await asyncio.sleep(10)
+            whole = await listed(s, sort=sort)
+            assert len(whole) == (11 if sort == "created" else 10)
+            monkeypatch.setattr(halves, "COUNTED_TO", 1)
+            monkeypatch.setattr(halves, "_FIRST_WINDOW_MS", 10)
+            monkeypatch.setattr(halves, "_WIDEST_MS", 50_000)
+            for size in (1, 2, 3, 5, 50):
+                assert await listed(s, sort=sort, size=size) == whole
+                assert await listed(s, sort=sort, size=size, until="20s") == [
+                    one for one in whole if one in await listed(s, until="20s", sort=sort, order="asc")
+                ]
 
     run_virtual(main())
