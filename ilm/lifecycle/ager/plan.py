@@ -8,7 +8,7 @@ ILM's own rules (Elastic, "Index lifecycle"; TimeseriesLifecycleType), read off 
   ever noted down, and whoever comes after a crash sees what is left to do.
 - Of settings that several phases give, the last phase that was entered decides. What is due to be deleted is deleted,
   and nothing else is done to it before.
-- Nothing is asked of an index while a force-merge of it is due or under way, but to delete it.
+- What comes behind a force-merge waits until that is done, but for the deletion.
 - The index that is written to is only rolled over and given its priority. An index that is neither that nor was ever
   rolled over does not age, as with ILM: nobody knows when its last row came.
 """
