@@ -26,6 +26,8 @@ from .words import less_long
 
 DOCUMENT_MAX_BYTES = 65_536
 """A policy as somebody wrote it."""
+OUTBOX_MAX = 20
+"""Rows of one family that may wait while the audit trail does not take them: each holds two policies."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 

@@ -123,15 +123,13 @@ class Keeper:
         self._tried = policies
         self._next_pass_ms = self._clock.monotonic_ms() + self._every_ms
         told: list[str] = []
-        failure: str | None = None
         try:
             await self._age(policies, told)
         except Exception as error:
-            failure = str(error) or repr(error)
             self._next_pass_ms = self._clock.monotonic_ms() + min(self._every_ms, _RETRY_MS)
+            await self._note(told, str(error) or repr(error))
             raise
-        finally:
-            await self._note(told, failure)
+        await self._note(told, None)
 
     async def _age(self, policies: dict[str, Policy], told: list[str]) -> None:
         if policies != self._applied:

@@ -22,7 +22,7 @@ from ...ilm.policies import (
 )
 from ..engine import Engine
 from ..errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
-from ..lifecycle.documents import DOCUMENT_MAX_BYTES, InForce, changed
+from ..lifecycle.documents import DOCUMENT_MAX_BYTES, OUTBOX_MAX, InForce, changed
 from ..lifecycle.keeper import NOTE_ID, LastPassDocument
 from ..lifecycle.words import less_long
 from ..principal import Principal
@@ -44,7 +44,7 @@ class Ageing:
         found = await keeper.policies.all()
         policies = {one.family: one.policy for one in found if one.policy is not None}
         indices: list[IndexStatus] = []
-        findings = [f"{one.family}: {one.fault}; nothing of it ages" for one in found if one.fault is not None]
+        findings = [f"{one.family}: {one.fault}; {self._meanwhile()}" for one in found if one.fault is not None]
         if len(policies) == len(FAMILIES):
             findings += disagreements(policies)
         try:
@@ -93,12 +93,19 @@ class Ageing:
             document = changed(before, policy, by=principal, at_ms=self._engine.clock.now_ms(), index=index)
             if document is None:
                 return PolicyChanged(_policy_view(before), _policy_view(before), changed=False)
+            _check_outbox(before)
             _check_audit(before, policy or default_policy(family), yes)
             after = await policies.write(before, document)
             if after is not None:
                 self._keeper.changed()
                 return PolicyChanged(_policy_view(before), _policy_view(after), changed=True)
         raise Unavailable(f"the policy of {family} is being changed by others all the time")
+
+    def _meanwhile(self) -> str:
+        """What holds for a family whose policy is not obeyed."""
+        if self._keeper.backend.name == "ager":
+            return "nothing of it ages"
+        return "the policy that Elasticsearch was given last holds on"
 
     async def _last_pass(self) -> LastPass | None:
         found = await self._engine.store.get(self._engine.names.control, NOTE_ID)
@@ -154,6 +161,13 @@ def _check_audit(before: InForce, new: Policy, yes: bool) -> None:
     shorter = less_long(before.policy, new) if before.family == "audit" and not yes else None
     if shorter is not None:
         raise Conflict(f"{shorter}; say so with yes=true (`leasehold ilm apply --yes`) if that is meant")
+
+
+def _check_outbox(before: InForce) -> None:
+    """Raises: Unavailable while as many changes as are kept wait for the audit trail."""
+    if before.document is not None and len(before.document.outbox) >= OUTBOX_MAX:
+        detail = f"{OUTBOX_MAX} changes of the policy of {before.family} wait for the audit trail, which takes none"
+        raise Unavailable(f"{detail} at the moment; see the log for the reason, and come back")
 
 
 def _policy_view(found: InForce) -> PolicyView:

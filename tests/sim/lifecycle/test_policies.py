@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from leasehold.core.errors import Conflict, Forbidden, InvalidRequest, LeaseholdError, NotFound
+from leasehold.core.errors import Conflict, Forbidden, InvalidRequest, LeaseholdError, NotFound, Unavailable
 from leasehold.core.es.lines import create_line, put_line
-from leasehold.core.lifecycle.documents import PolicyDocument, Waiting
+from leasehold.core.lifecycle.documents import OUTBOX_MAX, PolicyDocument, Waiting
 from leasehold.core.principal import Principal
 from leasehold.ilm.policies import default_policy
 
@@ -248,6 +248,20 @@ def test_rows_that_wait_are_kept_through_further_changes_and_another_replicas_li
         assert outbox(cluster, "steps") == []
 
     run_virtual(main())
+
+
+def test_there_is_a_bound_to_changes_that_wait_for_the_trail() -> None:
+    async def test(s: Scheduler, cluster: ModelElasticsearch) -> None:
+        s.faults.refuse(503, on="bulk", index=f"{NAMES.audit}-*", times=1_000)
+        for days in range(OUTBOX_MAX):
+            await put(s, "steps", policy(f"{40 + days}d"))
+        with pytest.raises(Unavailable, match="wait for the audit trail, which takes none"):
+            await put(s, "steps", policy("90d"))
+        s.faults.clear()
+        await asyncio.sleep(30)
+        assert await put(s, "steps", policy("90d")) == OUTBOX_MAX + 1
+
+    on_a_scheduler(test)
 
 
 def test_a_lost_answer_is_no_lost_change() -> None:
