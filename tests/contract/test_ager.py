@@ -135,6 +135,23 @@ async def test_agers_at_once_roll_once_and_do_everything(ground: Ground, agers: 
     assert await ground.behind() == {ground.index(2): True}
 
 
+async def test_an_ager_that_looked_before_another_one_rolled_over_does_not_roll_again(ground: Ground) -> None:
+    """Though the new index is full as well by the time that it asks."""
+    await ground.write(2)
+    raced = False
+
+    async def requests(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        nonlocal raced
+        if "/_rollover/" in path and not raced:
+            raced = True
+            assert told(await ager_of(ground).pass_once(ROLLS, 0)) == [("rollover", "000001")]
+            await ground.write(2)
+        return await ground.store.request(method, path, body)
+
+    assert await Ager(requests, ground.names).pass_once(ROLLS, 0) == []
+    assert await ground.behind() == {ground.index(1): False, ground.index(2): True}
+
+
 async def test_whatever_request_an_ager_dies_at_the_next_one_does_the_rest(ground: Ground) -> None:
     await ground.write(3, segments=True)
     last = 0
