@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ...ilm.policies import retention_ms
 from ..errors import LeaseholdError
+from .chains import Chains
 from .keys import Keys
 from .left_behind import LeftBehind
 from .memories import Memories
@@ -55,6 +57,7 @@ class Retention:
             places=engine.places,
             was_removed=engine.lane_removed,
         )
+        self._chains = Chains(store=store, names=names, clock=clock, metrics=metrics, kept_ms=self._audit_kept_ms)
         self.sides = Sides(store=store, names=names, clock=clock, metrics=metrics)
         self.left_behind = LeftBehind(
             store=store, names=names, clock=clock, metrics=metrics, was_removed=engine.lane_removed
@@ -82,12 +85,17 @@ class Retention:
             ("group", self._places.pass_once),
             ("memory", self._memories.pass_once),
             ("usage", self._usage_days.pass_once),
+            ("chain", self._chains.pass_once),
             ("control", self.left_behind.pass_once),
         ]
         for kind, job in installation:
             if self._owns_first_lane():
                 cleared += await self._do(kind, job)
         return cleared
+
+    async def _audit_kept_ms(self) -> int | None:
+        policy = (await self._engine.ageing.policies.of("audit")).policy
+        return None if policy is None else retention_ms(policy)
 
     async def _do(self, kind: str, job: Callable[[], Awaitable[int]]) -> int:
         try:

@@ -11,6 +11,7 @@ from leasehold.core.lanes.ownership.control import ReplicaRecord
 from leasehold.core.settings import RetentionSettings
 from leasehold.core.usage.counting import oldest_day_ms
 from leasehold.core.usage.documents import empty, usage_id
+from leasehold.ilm.policies import default_policy, retention_ms
 from leasehold.tenancy.shares import QuotaDocument, Share
 
 from tests.kit.model_store import ModelElasticsearch, ModelStore
@@ -75,6 +76,31 @@ def test_a_memory_that_is_left_again_at_the_moment_of_its_deletion_stays() -> No
             deletion.release()
             assert await passing == 0
             assert documents(cluster, NAMES.keys, "memory") == {id: newer}
+
+    run_virtual(main())
+
+
+def test_heads_of_chains_go_with_their_index_once_it_was_of_age() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        kept_ms = retention_ms(default_policy("audit"))
+        assert kept_ms is not None
+        aged_ms = EPOCH_MS - kept_ms - DAY_MS
+        heads = {
+            "aged": ("workflow-audit-000000", aged_ms),
+            "removed early": ("workflow-audit-000000", EPOCH_MS - DAY_MS),
+            "old and there": ("workflow-audit-000001", aged_ms),
+        }
+        async with scheduler(cluster, settings=clearing()) as s:
+            for writer, (index, at_ms) in sorted(heads.items(), key=lambda one: one[1][1]):
+                head = {"kind": "chain", "writer": writer, "index": index, "seq": 1, "hash": "h", "at_ms": at_ms}
+                lines = [create_line(f"chain:{writer}"), msgspec.json.encode(head | {"created_at_ms": at_ms})]
+                await ModelStore(cluster).bulk(lines, index=NAMES.keys)
+            await asyncio.sleep(2)
+            assert await retention_of(s).pass_once() == 1
+            left = {one["writer"] for one in documents(cluster, NAMES.keys, "chain").values()}
+            assert left >= {"removed early", "old and there"}
+            assert "aged" not in left
 
     run_virtual(main())
 
