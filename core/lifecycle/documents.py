@@ -29,8 +29,6 @@ DOCUMENT_MAX_BYTES = 65_536
 OUTBOX_MAX = 20
 """Rows of one family that may wait while the audit trail does not take them: each holds two policies."""
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
-
 
 class Waiting(Struct, frozen=True):
     """A row of `workflow-audit` that is not confirmed there: its id, the concrete index it goes to, and its JSON."""
@@ -110,7 +108,7 @@ def changed(before: InForce, policy: Policy | None, *, by: Principal, at_ms: int
     document = replace(
         old,
         revision=old.revision + 1,
-        policy=None if policy is None else _encode(policy.document()).decode(),
+        policy=None if policy is None else msgspec.json.encode(policy.document()).decode(),
         updated_by=by.name,
         updated_at_ms=at_ms,
     )

@@ -226,7 +226,7 @@ async def test_what_is_wrong_comes_first(served: Answering, store: Elasticsearch
     await store.request("PUT", f"/{index}/_settings", {"index.blocks.read_only": True})
     try:
         first, *_ = (await leasehold("ilm", "status")).splitlines()
-        assert first.startswith(f"! {index}: ")
+        assert first.startswith(f"! {index} has ")
         assert "index.blocks.read_only" in first
         view = json.loads(await leasehold("ilm", "status", "--json"))
         assert [one["index"] for one in view["indices"] if one["error"]] == [index]

@@ -61,7 +61,9 @@ def _wrong(view: LifecycleView) -> list[str]:
             f"the last pass was {_ago(view.now_ms - last.at_ms)}, and one is due every {time_text(view.every_ms)}: "
             "the owner of the first lane does it; see `leasehold lanes list`"
         )
-    lines += [f"{one.index}: {one.error}" for one in view.indices if one.error is not None]
+    for one in view.indices:
+        if one.error is not None:
+            lines.append(one.error if one.error.startswith(one.index) else f"{one.index}: {one.error}")
     return list(dict.fromkeys(lines))
 
 

@@ -114,7 +114,7 @@ def _parameter(field: Field) -> dict[str, Any]:
     return parameter
 
 
-_SOURCES = {"definition": "definition", "tenant": "document"}
+_SOURCES = {"definition": "definition", "tenant": "document", "policy": "policy"}
 
 
 def _body(route: Route, schemas: _Schemas) -> dict[str, Any] | None:

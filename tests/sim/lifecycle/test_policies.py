@@ -80,6 +80,17 @@ def test_the_same_in_other_words_changes_nothing() -> None:
     on_a_scheduler(test)
 
 
+def test_a_policy_is_shown_in_the_order_in_which_it_was_written() -> None:
+    async def test(s: Scheduler, cluster: ModelElasticsearch) -> None:
+        source = b"phases: {hot: {min_age: 0ms, actions: {rollover: {max_docs: 5, max_age: 7d}}}}"
+        found = (await s.replica.put_policy(ALICE, "steps", source, revision=None, yes=False)).after
+        assert msgspec.json.encode(found.policy) == (
+            b'{"phases":{"hot":{"min_age":"0ms","actions":{"rollover":{"max_docs":5,"max_age":"7d"}}}}}'
+        )
+
+    on_a_scheduler(test)
+
+
 def test_the_default_written_down_is_a_change_since_it_stays_when_a_release_brings_another() -> None:
     async def test(s: Scheduler, cluster: ModelElasticsearch) -> None:
         written = msgspec.json.encode(default_policy("steps").document())
