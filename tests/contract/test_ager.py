@@ -78,6 +78,8 @@ async def test_an_index_goes_through_its_whole_life(ground: Ground) -> None:
     due = await ager.pass_once(WHOLE, rolled_at_ms + DAY_MS)
     assert told(due) == [("set_priority", "000001"), ("readonly", "000001"), ("forcemerge", "000001")]
     assert await ground.write_to(ground.index(1), "late") == 403
+    # Not just the setting: the writes that were under way have been waited for.
+    assert (await ground.settings(1))["index.verified_read_only"] == "true"
 
     async def is_merged() -> bool:
         return await ground.segments(1) == 1
