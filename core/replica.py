@@ -371,17 +371,25 @@ class Replica:
         """Every lane, as this replica last saw its lease."""
         return await self._lanes.all()
 
-    async def add_lanes(self, count: int) -> list[LaneView]:
-        """Raises: InvalidRequest when that would be too many."""
-        return await self._lanes.add(count)
+    async def add_lanes(self, count: int, *, by: Principal | None = None) -> list[LaneView]:
+        """With `by` the audit trail says who wanted it. Raises: InvalidRequest when that would be too many."""
+        added = await self._lanes.add(count)
+        if by is not None:
+            await self._lanes.tell(by, "add_lanes", [view.lane for view in added])
+        return added
 
-    async def drain_lane(self, lane: str) -> LaneView:
+    async def drain_lane(self, lane: str, *, by: Principal | None = None) -> LaneView:
         """Let the lane take no new instances. Raises: NotFound; Conflict when it is the last one that does."""
-        return await self._lanes.drain(lane)
+        view = await self._lanes.drain(lane)
+        if by is not None:
+            await self._lanes.tell(by, "drain_lane", [lane])
+        return view
 
-    async def remove_lane(self, lane: str, *, early: bool) -> None:
+    async def remove_lane(self, lane: str, *, early: bool, by: Principal | None = None) -> None:
         """Delete a drained lane. Raises: NotFound; Conflict when it is not drained, or kept and not `early`."""
         await self._lanes.remove(lane, early=early)
+        if by is not None:
+            await self._lanes.tell(by, "remove_lane", [lane])
 
     async def replicas(self) -> list[ReplicaView]:
         """The replicas that have signed on."""

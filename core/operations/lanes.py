@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct
 from ..engine import Engine
 from ..errors import Conflict, StoreError, Unavailable
 from ..es.lines import create_line
+from ..history_rows.rows import ActionFields, AuditRow, SourceFields, UserFields
 from ..lanes.ownership.control import LaneLease
 from ..lanes.ownership.registry import (
     LaneRegistry,
@@ -22,6 +24,7 @@ from ..lanes.ownership.registry import (
     with_lanes,
     with_removing,
 )
+from ..principal import EVERY_SPACE, EVERY_TENANT, Principal
 
 _ATTEMPTS = 10
 _GONE_WITHIN_S = 10.0
@@ -102,6 +105,21 @@ class Lanes:
         await self._registry.change(edit)
         await engine.lanes_changed()
         await self._gone(lane)
+
+    async def tell(self, by: Principal, action: str, lanes: Sequence[str]) -> None:
+        """Have the audit trail say who has changed which lanes; returns when it does. Raises: Unavailable."""
+        now_ms = self._engine.clock.now_ms()
+        row = AuditRow(
+            timestamp=datetime.fromtimestamp(now_ms / 1_000, UTC),
+            event=ActionFields(action, "success"),
+            user=UserFields(by.name, by.roles, by.tenant, by.spaces),
+            source=SourceFields(by.address) if by.address else None,
+            tenant=EVERY_TENANT,
+            space=EVERY_SPACE,
+            details={"lanes": list(lanes)},
+        )
+        id = f"lanes:{self._engine.replica_id}:{now_ms}:{action}:{'+'.join(lanes)[:128]}"
+        await self._engine.trail.write(id, msgspec.json.encode(row))
 
     async def _gone(self, lane: str) -> None:
         for _ in range(round(_GONE_WITHIN_S / _LOOK_EVERY_S)):

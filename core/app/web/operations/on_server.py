@@ -57,15 +57,15 @@ async def lanes(surface: Surface, principal: Principal, parameters: NoParameters
 
 async def add_lanes(surface: Surface, principal: Principal, parameters: NoParameters, body: LanesToAdd | None) -> Reply:
     """The lanes that were added."""
-    return Reply(201, LaneList(await surface.replica.add_lanes((body or LanesToAdd()).count)))
+    return Reply(201, LaneList(await surface.replica.add_lanes((body or LanesToAdd()).count, by=principal)))
 
 
 async def drain_lane(surface: Surface, principal: Principal, parameters: LaneParameters, body: None) -> Reply:
-    return Reply(200, await surface.replica.drain_lane(parameters.lane))
+    return Reply(200, await surface.replica.drain_lane(parameters.lane, by=principal))
 
 
 async def remove_lane(surface: Surface, principal: Principal, parameters: RemoveLaneParameters, body: None) -> Reply:
-    await surface.replica.remove_lane(parameters.lane, early=parameters.early == "true")
+    await surface.replica.remove_lane(parameters.lane, early=parameters.early == "true", by=principal)
     return Reply(204)
 
 
