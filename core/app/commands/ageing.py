@@ -61,9 +61,8 @@ def _wrong(view: LifecycleView) -> list[str]:
             f"the last pass was {_ago(view.now_ms - last.at_ms)}, and one is due every {time_text(view.every_ms)}: "
             "the owner of the first lane does it; see `leasehold lanes list`"
         )
-    for one in view.indices:
-        if one.error is not None:
-            lines.append(one.error if one.error.startswith(one.index) else f"{one.index}: {one.error}")
+    errors = ((one.index, one.error) for one in view.indices if one.error is not None)
+    lines += [error if error.startswith(index) else f"{index}: {error}" for index, error in errors]
     return list(dict.fromkeys(lines))
 
 
