@@ -36,7 +36,7 @@ def as_policy(view: PolicyView) -> Policy | None:
 def told(view: PolicyView) -> str:
     """Where a policy comes from, and how long it keeps records."""
     if view.error is not None:
-        return f"NOT VALID, so nothing of it ages: {view.error}"
+        return f"NOT VALID: {view.error}"
     policy = as_policy(view)
     assert policy is not None
     source = "the default" if view.source == "default" else f"revision {view.revision}"
