@@ -17,6 +17,7 @@ EXAMPLES: list[tuple[errors.LeaseholdError, int, str]] = [
     (errors.Conflict("another request under that key"), 409, "conflict"),
     (errors.VersionConflict("version 3 is active", 3), 409, "conflict"),
     (errors.TenantConflict("it stands at revision 7-1", TenantView(tenant="acme", revision="7-1")), 409, "conflict"),
+    (errors.Expired("this list is no longer kept"), 410, "expired"),
     (errors.LeaseLost("03-x:a:7", 8, "the step is held under token 8"), 409, "lease-lost"),
     (errors.Forbidden("soc-lead may not"), 403, "forbidden"),
     (errors.Unavailable("no lane is owned here", 2.5), 503, "unavailable"),
