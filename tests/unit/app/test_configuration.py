@@ -148,6 +148,11 @@ def test_variables_that_kubernetes_or_other_commands_set_are_left_alone(tmp_path
             'the default: lanes.renew_every_ms is "2500"; allowed: at most a third of lanes.lease_ms, which is 6000',
         ),
         (
+            {"LEASEHOLD_RETENTION_KEYS_KEPT_MS": "172800000"},
+            'the variable LEASEHOLD_RETENTION_KEYS_KEPT_MS: retention.keys_kept_ms is "172800000"; allowed: at most'
+            " lanes.kept_drained_ms, which is 86400000: a drained lane stays as long as the keys that name it",
+        ),
+        (
             {"LEASEHOLD_ES_URL": "localhost:9200"},
             'the variable LEASEHOLD_ES_URL: store.urls is "localhost:9200"; allowed: addresses such as'
             " http://127.0.0.1:9200, at least one",
