@@ -35,13 +35,14 @@ def judge(in_use: dict[InUse, int], stored: set[str]) -> list[Found]:
     for one, count in sorted(in_use.items()):
         ids = {version_id(tenant, one.workflow, one.version) for tenant in (one.tenant, EVERY_TENANT)}
         if not ids & stored:
-            instances = "1 live instance" if count == 1 else f"{count} live instances"
+            whose = f"of tenant {one.tenant}"
+            they = f"1 live instance {whose} runs" if count == 1 else f"{count} live instances {whose} run"
             found.append(
                 Found(
                     severity="error",
-                    what=f"{instances} of tenant {one.tenant} run {one.workflow} version {one.version}, which is gone.",
-                    way_out=f"Store that very version again (leasehold workflows put --version {one.version}), then"
-                    " restart the replicas: they go on where they were. Or cancel them.",
+                    what=f"{they} {one.workflow} version {one.version}, which is gone.",
+                    way_out="Store that very version again (leasehold workflows put), then restart the replicas: they"
+                    " go on where they were. Before that they can't even be cancelled.",
                     left="only its author knows what the version said, and ending instances loses their work",
                 )
             )

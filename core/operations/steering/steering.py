@@ -14,11 +14,11 @@ from ...lanes.memory.resident import Resident
 from ...lanes.tickets import Ticket
 from ...machine import instance_view
 from ...machine.events import Refused
-from ...machine.state import Instance, InstanceStatus
+from ...machine.state import FINAL_INSTANCE, Instance, InstanceStatus
 from ...orders import AnyOrder, Cancel, Decide, Retry, Skip, Terminate
 from ...peers import Peers, SteerAt
 from ...principal import Principal
-from ..looking.reads import Reads
+from ..looking.reads import Reads, Stored
 from ..looking.shares import share_with
 from .ordering import action_of, audit_record, event_of
 from .redrives import Redrives
@@ -94,9 +94,23 @@ class Steering:
         found = await self._reads.stored(principal, instance_id, action_of(order))
         if found is None:
             raise NotFound("instance", instance_id)
+        await self._check_definition(found)
         if found.instance.status is not _FULFILLED.get(type(order)):
             raise Conflict(f"instance {instance_id} has ended: it is {found.instance.status}")
         return await self._reads.view_of(found.instance)
+
+    async def _check_definition(self, found: Stored) -> None:
+        """Raises: Conflict for a live instance that its lane can't hold, since the version that it runs is gone."""
+        instance = found.instance
+        if not found.live or instance.status in FINAL_INSTANCE:
+            return
+        try:
+            await self._engine.catalog.plan(instance.definition_tenant, instance.workflow, instance.version)
+        except NotFound:
+            raise Conflict(
+                f"instance {instance.id} does not move: {instance.workflow} version {instance.version}, which it runs,"
+                " is gone; store that very version again, then restart the replicas"
+            ) from None
 
 
 async def _stands(lane: Lane, resident: Resident, view: InstanceView | None) -> InstanceView:

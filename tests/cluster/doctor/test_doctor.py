@@ -162,7 +162,7 @@ async def test_a_missing_definition_is_told_and_left_to_people(ward: Ward) -> No
     kept = await ward.must("GET", "/PREFIX-definitions/_doc/acme%2Fone%2F1")
     await ward.must("DELETE", "/PREFIX-definitions/_doc/acme%2Fone%2F1")
     (found,) = await ward.found("definitions")
-    assert found.what == "1 live instance of tenant acme run one version 1, which is gone."
+    assert found.what == "1 live instance of tenant acme runs one version 1, which is gone."
     assert not found.fixable
 
     view = await ward.examine("definitions", fix=True)

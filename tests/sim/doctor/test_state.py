@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 from leasehold.claim.wire.doctor import Finding
+from leasehold.core.errors import Conflict
 from leasehold.core.es.lines import create_line, delete_line
 from leasehold.core.lanes.ownership.control import ReplicaRecord
 from leasehold.tenancy.shares import QuotaDocument, Share
@@ -159,8 +161,10 @@ def test_instances_whose_definition_is_gone_wait_and_go_on_when_it_is_stored_aga
             await asyncio.sleep(40)
             assert await s.claim(wait_ms=1_000) == []
             assert await s.status(instance_id) == "running"
+            with pytest.raises(Conflict, match="one version 1, which it runs, is gone; store that very version again"):
+                await s.replica.cancel(ANYBODY, instance_id, None)
             (found,) = await examine(s)
-            assert found.what == "1 live instance of tenant acme run one version 1, which is gone."
+            assert found.what == "1 live instance of tenant acme runs one version 1, which is gone."
             (same,) = await examine(s, fix=True)
             assert (same.fixed, same.fixable) == (False, False)
         await stored.bulk([create_line("acme/one/1"), document.source], index=NAMES.definitions)
