@@ -19,14 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...policies import ALLOWED, PHASES, PhaseName, Policy, min_age_ms
+from ...policies import ALLOWED, PHASES, PhaseName, Policy, min_age_ms, rollover_conditions
 from ..facts import FamilyFacts, IndexFacts
 from ..settled import allocation, missing, priority
 from .steps import Block, Merge, Remove, Roll, Settle, Step
-
-# What ILM adds to every policy's conditions: no empty index rolls (`indices.lifecycle.rollover.only_if_has_documents`),
-# and none grows beyond this (WaitForRolloverReadyStep.MAX_PRIMARY_SHARD_DOCS).
-_MAX_PRIMARY_SHARD_DOCS = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +170,9 @@ class _Findings:
                 if not index.is_write_index:
                     return None
                 following = f"{family.alias}-{family.highest + 1:06d}"
-                return Roll(family.family, index.index, phase, family.alias, following, conditions(parameters))
+                return Roll(
+                    family.family, index.index, phase, family.alias, following, rollover_conditions(self._policy)
+                )
             case "readonly":
                 blocked = index.settings.get("index.blocks.write") == "true"
                 return None if blocked else Block(family.family, index.index, phase)
@@ -199,17 +197,6 @@ class _Findings:
 
 
 _SETTINGS = {"set_priority": priority, "allocate": allocation}
-
-
-def conditions(rollover: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions of a policy's `rollover`, with what ILM adds to them."""
-    found = dict(rollover)
-    if "min_docs" not in found and "min_primary_shard_docs" not in found:
-        found["min_docs"] = 1
-    found["max_primary_shard_docs"] = min(
-        int(found.get("max_primary_shard_docs", _MAX_PRIMARY_SHARD_DOCS)), _MAX_PRIMARY_SHARD_DOCS
-    )
-    return found
 
 
 def _left_out(index: IndexFacts, action: str, parameters: Mapping[str, Any]) -> str | None:

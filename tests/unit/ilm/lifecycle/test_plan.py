@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from leasehold.ilm.lifecycle.ager.plan import conditions, due, standing
+from leasehold.ilm.lifecycle.ager.plan import due, standing
 from leasehold.ilm.lifecycle.ager.steps import Block, Merge, Remove, Roll, Settle, Step
 from leasehold.ilm.lifecycle.facts import FamilyFacts, IndexFacts
 from leasehold.ilm.policies import ALLOWED, PHASES, Policy, min_age_ms
@@ -233,21 +233,6 @@ def test_the_next_index_is_named_by_the_highest_number_that_there_is() -> None:
     [roll] = due(policy_of(), replace(family_of(), highest=12), 0)
     assert isinstance(roll, Roll)
     assert (roll.alias, roll.next_index) == (ALIAS, f"{ALIAS}-000013")
-
-
-@pytest.mark.parametrize(
-    ("rollover", "asked"),
-    [
-        ({"max_docs": 5}, {"max_docs": 5, "min_docs": 1, "max_primary_shard_docs": 200_000_000}),
-        ({"max_age": "7d", "min_docs": 0}, {"max_age": "7d", "min_docs": 0, "max_primary_shard_docs": 200_000_000}),
-        (
-            {"max_primary_shard_docs": 7, "min_primary_shard_docs": 2},
-            {"max_primary_shard_docs": 7, "min_primary_shard_docs": 2},
-        ),
-    ],
-)
-def test_conditions_are_the_policys_and_what_ilm_adds(rollover: dict[str, Any], asked: dict[str, Any]) -> None:
-    assert conditions(rollover) == asked
 
 
 def test_an_old_index_that_is_written_to_again_does_not_age() -> None:
