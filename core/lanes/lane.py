@@ -102,6 +102,7 @@ class Lane:
         )
         self.committer = Committer(
             store=parts.store,
+            lane=name,
             index=self.index,
             epoch=epoch,
             writer=parts.replica_id,

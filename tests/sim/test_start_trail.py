@@ -13,6 +13,7 @@ from leasehold.claim.wire import StartBody, StartItem
 from leasehold.core.errors import LeaseholdError, OutcomeUnknown
 from leasehold.core.ports import BulkItem
 from leasehold.core.principal import Principal
+from leasehold.core.settings import LaneSettings, Settings
 
 from tests.kit.model_store import ModelElasticsearch
 from tests.kit.schedulers import ANYBODY, LANE, ONE_STEP, Scheduler, documents, live, new_cluster, scheduler
@@ -93,6 +94,19 @@ def test_a_lane_that_has_become_quiet_holds_nothing_of_its_journal() -> None:
             await asyncio.sleep(10)
             assert documents(cluster, LANE, "starts") == {}
             assert sum(told(cluster).values()) == 30
+
+    run_virtual(main())
+
+
+def test_entries_of_two_lanes_of_one_replica_are_rows_of_their_own() -> None:
+    async def main() -> None:
+        cluster = new_cluster(lanes=2)
+        async with scheduler(cluster, settings=Settings(lanes=LaneSettings(lanes=2))) as s:
+            await s.define(ONE_STEP)
+            started = [(await s.start("one")).instance_id for _ in range(40)]
+            assert {id.partition("-")[0] for id in started} == {"00", "01"}
+            await asyncio.sleep(10)
+            assert told(cluster) == dict.fromkeys(started, 1)
 
     run_virtual(main())
 

@@ -83,6 +83,7 @@ class Committer:
         self,
         *,
         store: Store,
+        lane: str,
         index: str,
         epoch: int,
         writer: str,
@@ -97,7 +98,7 @@ class Committer:
         self._store = store
         self._index = index
         self._drafts = Drafts(epoch=epoch, writer=writer, limits=limits)
-        self.journal = StartJournal(epoch=epoch, writer=writer)
+        self.journal = StartJournal(lane=lane, epoch=epoch, writer=writer)
         self._clock = clock
         self._random = random
         self._settings = settings

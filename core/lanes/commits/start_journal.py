@@ -39,7 +39,7 @@ class StartedGroup(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class StartEntry(Struct, frozen=True, tag_field="kind", tag="starts", gc=False):
-    """One entry as its slot holds it. `id` is never used again, unlike the slot's."""
+    """One entry as its slot holds it. `id` is never used again, unlike the slot's, and by no other lane."""
 
     id: str
     writer: str
@@ -62,7 +62,8 @@ class Journaled(Struct, eq=False, gc=False):
 class StartJournal:
     """One owner's, of one lane. `free` are slots that stand in the lane and are done with."""
 
-    def __init__(self, *, epoch: int, writer: str) -> None:
+    def __init__(self, *, lane: str, epoch: int, writer: str) -> None:
+        self._lane = lane
         self._epoch = epoch
         self._writer = writer
         self._entries = 0
@@ -83,7 +84,8 @@ class StartJournal:
             return None
         self._entries += 1
         entry = StartEntry(
-            f"starts:{self._writer}:{self._epoch}:{self._entries}",
+            # A replica's lanes may have the same epoch, and their rows meet in one index.
+            f"starts:{self._lane}:{self._writer}:{self._epoch}:{self._entries}",
             self._writer,
             self._epoch,
             now_ms,
