@@ -153,7 +153,7 @@ class LifecycleSettings(Struct, frozen=True):
     """Ageing of history. `every_ms`: how often what is due is done; too high lets indices outgrow what their policies
     say by as much, too low asks the cluster often for nothing. A changed policy does not wait for it."""
 
-    every_ms: Positive = 60_000
+    every_ms: Positive = 300_000
 
 
 class LimitSettings(Struct, frozen=True):

@@ -29,7 +29,7 @@ from .policies import Policies
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_MS = 5_000
+LOOK_EVERY_MS = 15_000
 """How often the owner of the first lane looks whether policies have changed: a change is obeyed within that."""
 
 NOTE_ID = "lifecycle"

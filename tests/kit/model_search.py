@@ -182,7 +182,7 @@ def _range(spec: Mapping[str, Any], index: ModelIndex) -> Matches:
 def _match(spec: Mapping[str, Any], index: ModelIndex) -> Matches:
     """All the words of a text stand in one document's field, whatever their order and in which of its values."""
     ((name, options),) = spec.items()
-    if options.keys() != {"query", "operator"} or options["operator"] != "and":
+    if not isinstance(options, dict) or options.keys() != {"query", "operator"} or options["operator"] != "and":
         raise ModelDoesNotKnow(f"match options {options}")
     type = field_type(index.mapping, name)
     if type is None:

@@ -190,7 +190,9 @@ def test_running_instances_of_a_version_are_ids_in_the_order_of_their_age() -> N
 
 
 def test_rows_by_id_leave_room_for_an_id_that_stands_in_two_indices() -> None:
-    assert rows_by_id_body(["a"]) == {"query": {"ids": {"values": ["a"]}}, "size": 200, "track_total_hits": False}
+    body = {"query": {"ids": {"values": ["a"]}}, "size": 200, "track_total_hits": False}
+    assert rows_by_id_body(["a"]) == {**body, "_source": True}
+    assert rows_by_id_body(["a"], sources=False) == {**body, "_source": False}
 
 
 def test_dead_letters_are_the_failed_ones_of_a_tenant_newest_first() -> None:
