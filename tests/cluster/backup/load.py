@@ -55,18 +55,30 @@ steps:
   - {name: first, executor: work, input: {host: "{{ inputs.host }}"}}
   - {name: second, executor: work, input: {host: "{{ inputs.host }}", from: "{{ steps.first.result.mark }}"}}
 """,
+    "later": """
+name: later
+concurrency: {key: one}
+steps:
+  - {name: first, executor: later, input: {}}
+""",
+    "idle": """
+name: idle
+steps:
+  - {name: first, executor: idle, input: {}}
+""",
 }
-WORKFLOWS = ("one-a-host", "nap", "ask", "fan", "one-a-host", "chain")
-HOSTS = ("web-1", "web-2")
-# Fewer than what is started would need, so that steps wait.
-WORKERS = 4
+WORKFLOWS = ("one-a-host", "later", "idle", "nap", "ask", "one-a-host", "fan", "chain")
+HOST = "web-1"
 
 Step = tuple[str, str]
 """An instance's id and a run path."""
 
 
 class Ledger:
-    """What was acknowledged. `started` has ids by idempotency key, `completed` the result's mark of each step."""
+    """What was acknowledged. `started` has ids by idempotency key, `completed` the result's mark of each step.
+
+    `held` are claimed steps whose executor works on, whatever happens to Elasticsearch.
+    """
 
     def __init__(self) -> None:
         self.started: dict[str, str] = {}
@@ -75,6 +87,7 @@ class Ledger:
         self.approved: set[str] = set()
         self.completed: dict[Step, int] = {}
         self.claims: list[dict[str, Any]] = []
+        self.held: list[dict[str, Any]] = []
         self.held_hosts: list[str] = []
         self.crowded: list[str] = []
         self.asking = 0
@@ -85,6 +98,7 @@ class Ledger:
         other = Ledger()
         other.started, other.workflows, other.params = dict(self.started), dict(self.workflows), dict(self.params)
         other.approved, other.completed = set(self.approved), dict(self.completed)
+        other.held = list(self.held)
         other._marks = count(next(self._marks) + 1_000_000)
         return other
 
@@ -114,7 +128,7 @@ def keys() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Idempotency keys, each with its workflow and params, for ever."""
     for number in count():
         workflow = WORKFLOWS[number % len(WORKFLOWS)]
-        params = {"host": HOSTS[number // len(WORKFLOWS) % len(HOSTS)]} if workflow == "one-a-host" else {}
+        params = {"host": HOST} if workflow == "one-a-host" else {}
         yield f"key-{number}", workflow, params
 
 
@@ -133,13 +147,13 @@ async def start_on(caller: Caller, ledger: Ledger, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def work(caller: Caller, ledger: Ledger, random: Random) -> None:
-    """Claim steps, hold them for a moment, and complete them, until cancelled."""
+async def work(caller: Caller, ledger: Ledger, random: Random, capabilities: str, hold_s: float) -> None:
+    """Claim steps, hold each for up to so long, and complete them, until cancelled."""
     while True:
         ledger.asking += 1
         try:
             status, answer = await caller.send(
-                "POST", "/_workflows/_steps/_claim?capability=work&max=2&wait=1s&lease=5s"
+                "POST", f"/_workflows/_steps/_claim?capability={capabilities}&max=2&wait=1s&lease=5s"
             )
         finally:
             ledger.asking -= 1
@@ -147,11 +161,11 @@ async def work(caller: Caller, ledger: Ledger, random: Random) -> None:
         for step in steps:
             ledger.took(step)
         for step in steps:
-            await asyncio.sleep(random.uniform(0.0, 0.2))
-            await _complete(caller, ledger, step)
+            await asyncio.sleep(random.uniform(0.0, hold_s))
+            await complete(caller, ledger, step)
 
 
-async def _complete(caller: Caller, ledger: Ledger, step: dict[str, Any]) -> None:
+async def complete(caller: Caller, ledger: Ledger, step: dict[str, Any]) -> None:
     mark = ledger.mark()
     ledger.done_with(step)
     ledger.asking += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ import pytest
 from tests.kit.served import Caller, Served, calling
 
 from .ground import Cluster, Ground, two_servers
-from .load import DEFINITIONS, WORKERS, Ledger, approve, start, start_on, step_of, work
+from .load import DEFINITIONS, Ledger, approve, complete, start, start_on, step_of, work
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -31,7 +32,7 @@ FAST = {
 STARTED_BEFORE = 30
 # What has to be in the lanes at the moment of the block.
 UNDER_WAY = {"leased", "ready", "timer", "approval", "queued", "child"}
-CLAIM = "/_workflows/_steps/_claim?capability=work&wait=500ms&max=1&lease=30s"
+CLAIM = "/_workflows/_steps/_claim?wait=500ms&max=1&lease=60s"
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,13 @@ async def test_the_engine_goes_on_in_a_fresh_cluster_without_a_lost_or_repeated_
         for key, id in told.started.items():
             workflow = told.workflows[id]
             assert (key, await repeated(caller, key, workflow, told, id)) == (key, (200, id))
-        async with working(caller, ledger, approvals_every=1):
+        (held,) = told.held
+        await complete(caller, ledger, held)
+        assert step_of(held) in ledger.completed, "the executor has lost its lease"
+        async with working(caller, ledger, "work,later,idle", workers=8, hold_s=0.02, approvals_every=1):
             await all_succeeded(caller, told.started.values(), within_s=40)
         await lanes_empty(site.fresh)
+        await trail_agrees(site.fresh, served, told)
     assert [claim for claim in ledger.claims if step_of(claim) in told.completed] == []
     assert ledger.crowded == []
     assert [claim for claim in ledger.claims if not fits(claim, ledger)] == []
@@ -95,9 +100,11 @@ async def run_and_back_up(site: Site) -> Ledger:
     async with site.served(source) as served, calling(served.url) as caller:
         for name, definition in DEFINITIONS.items():
             await caller.put_definition(name, definition)
-        async with working(caller, ledger, approvals_every=2, start_pause_s=0.03):
+        # Fewer executors than what is started needs, so that steps wait.
+        async with working(caller, ledger, "work", workers=4, hold_s=0.2, approvals_every=2, start_pause_s=0.03):
             await until(lambda: len(ledger.started) >= STARTED_BEFORE // 2)
             await source.roll_over()
+            ledger.held.append(await claim_one(caller, "later"))
             await until(lambda: len(ledger.started) >= STARTED_BEFORE and len(ledger.completed) >= STARTED_BEFORE)
             async with asyncio.timeout(20):
                 while not await under_way(source) >= UNDER_WAY:
@@ -119,10 +126,19 @@ async def run_and_back_up(site: Site) -> Ledger:
 
 @asynccontextmanager
 async def working(
-    caller: Caller, ledger: Ledger, *, approvals_every: int, start_pause_s: float | None = None
+    caller: Caller,
+    ledger: Ledger,
+    capabilities: str,
+    *,
+    workers: int,
+    hold_s: float,
+    approvals_every: int,
+    start_pause_s: float | None = None,
 ) -> AsyncIterator[None]:
     """Executors, whoever approves and, with a pause, whoever starts; they end with the context."""
-    tasks = [asyncio.create_task(work(caller, ledger, Random(number))) for number in range(WORKERS)]
+    tasks = [
+        asyncio.create_task(work(caller, ledger, Random(number), capabilities, hold_s)) for number in range(workers)
+    ]
     tasks.append(asyncio.create_task(approve(caller, ledger, every=approvals_every)))
     if start_pause_s is not None:
         tasks.append(asyncio.create_task(start_on(caller, ledger, start_pause_s)))
@@ -211,6 +227,26 @@ async def history_agrees(cluster: Cluster, told: Ledger, ledger: Ledger) -> None
     assert found == {step: f'{{"mark":{mark}}}' for step, mark in ledger.completed.items()}
 
 
+async def trail_agrees(cluster: Cluster, served: Served, told: Ledger) -> None:
+    """What was told to instances has its row, once, and no row was lost or added between those that stand."""
+    rows = await cluster.rows(f"{cluster.prefix}-audit-*")
+    assert twice(hit["_id"] for hit in rows) == []
+    named: dict[str, list[str]] = {"start": [], "approve": []}
+    for hit in rows:
+        ids = hit["_source"].get("workflow", {}).get("id", [])
+        named.setdefault(hit["_source"]["event"]["action"], []).extend([ids] if isinstance(ids, str) else ids)
+    assert twice(named["start"]) == twice(named["approve"]) == []
+    assert set(told.started.values()) <= set(named["start"])
+    assert told.approved <= set(named["approve"])
+    verifying = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from leasehold.core.app.script import main; main()"),
+        *("audit", "verify", "--server", served.url),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await verifying.communicate()
+    assert verifying.returncode == 0, said.decode()
+
+
 def twice(found: Any) -> list[Any]:
     return [one for one, count in Counter(found).items() if count > 1]
 
@@ -272,10 +308,10 @@ async def until_ready_is(status: int, session: aiohttp.ClientSession, served: Se
             await asyncio.sleep(0.05)
 
 
-async def claim_one(caller: Caller) -> dict[str, Any]:
+async def claim_one(caller: Caller, capability: str = "work") -> dict[str, Any]:
     async with asyncio.timeout(20):
         while True:
-            status, answer = await caller.send("POST", CLAIM)
+            status, answer = await caller.send("POST", f"{CLAIM}&capability={capability}")
             if status == 200 and answer["steps"]:
                 return dict(answer["steps"][0])
 
