@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from leasehold.claim.wire.audit import AuditEntry
 from leasehold.core.errors import Forbidden, InvalidRequest
 from leasehold.core.es.audit_rows import AuditFilter
 from leasehold.core.orders import Pause
@@ -59,7 +60,8 @@ def test_pages_leave_nothing_out_and_repeat_nothing() -> None:
                 await asyncio.sleep(0.3)
             await asyncio.sleep(15)
             whole = await s.replica.audit(ANYBODY, AuditFilter(), size=1_000, next=None)
-            found, next = [], None
+            found: list[AuditEntry] = []
+            next: str | None = None
             while True:
                 page = await s.replica.audit(ANYBODY, AuditFilter(), size=2, next=next)
                 found += page.rows
