@@ -18,7 +18,7 @@ from tests.kit.virtual_time import run_virtual
 from .ground import Mortal, Recording, indices, last_pass, policy, put
 
 OBEYED_S = LOOK_EVERY_MS / 1_000 + 1
-EVERY_S = 60
+EVERY_S = LifecycleSettings().every_ms / 1_000
 REFRESHED_S = 6
 TAKEN_OVER_S = LaneSettings().lease_ms / 1_000 + 2 * OBEYED_S
 
@@ -90,9 +90,9 @@ def test_an_index_that_is_old_enough_goes_while_replicas_run() -> None:
             await run_some(s)
             await put(s, "steps", policy("1h", max_docs=2))
             await asyncio.sleep(OBEYED_S)
-            await asyncio.sleep(3_600 - 10)
+            await asyncio.sleep(3_600 - 2 * OBEYED_S)
             assert indices(cluster, NAMES.steps) == ["000001", "000002"]
-            await asyncio.sleep(EVERY_S + 10)
+            await asyncio.sleep(EVERY_S + 2 * OBEYED_S)
             assert indices(cluster, NAMES.steps) == ["000002"]
 
     run_virtual(main())

@@ -236,7 +236,7 @@ def test_a_row_whose_index_goes_on_under_another_name_is_not_written_again() -> 
         await client.bulk([create_line(waiting.row_id), row], index=shrunk.name)
         await client.bulk([create_line("policy:steps"), msgspec.json.encode(document)], index=NAMES.control)
         async with scheduler(cluster):
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
         assert outbox(cluster, "steps") == []
         assert len(rows(cluster, "steps")) == 1
 
