@@ -123,10 +123,8 @@ class ModelStore:
     async def wait_past(self, index: str, checkpoint: int, *, wait_ms: int) -> int | None:
         if not self.pushes:
             raise StoreRejected(f"no handler found for uri [/{index}/_fleet/global_checkpoints]", 400)
-        waiting = await self._request(
-            "wait_past", [index], lambda _faults: self.cluster.wait_past(index, checkpoint, wait_ms)
-        )
-        reached = await waiting
+        await self._request("wait_past", [index], lambda _faults: None)
+        reached = await self.cluster.wait_past(index, checkpoint, wait_ms)
         if self._latency_s is not None:
             await asyncio.sleep(self._latency_s())
         return reached
