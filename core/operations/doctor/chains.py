@@ -11,6 +11,7 @@ from ....ilm.policies import retention_ms
 from ...audit.rows import Head
 from ...engine import Engine
 from ...es.chain_heads import newest_chain_heads_body
+from ...retention.chains import indices_of_trail, standing_in
 from .found import Found
 
 _LATEST = 50
@@ -25,7 +26,7 @@ class Standing(Struct, frozen=True):
 
 
 def judge(chains: Sequence[Standing], indices: Collection[str], *, kept_ms: int | None, now_ms: int) -> list[Found]:
-    """Pure. `indices` are those behind the alias; `kept_ms`: how long the policy keeps them, None for ever."""
+    """Pure. `indices` are those that stand, by their first names; `kept_ms`: how long the policy keeps one (None: ever)."""
     found: list[Found] = []
     early: set[str] = set()
     for one in chains:
@@ -58,23 +59,27 @@ def judge(chains: Sequence[Standing], indices: Collection[str], *, kept_ms: int 
 async def check(engine: Engine) -> list[Found]:
     """The chains that were written to last. Raises: StoreError."""
     store, names = engine.store, engine.names
+    await store.refresh(names.keys)
     page = await store.search(names.keys, newest_chain_heads_body(_LATEST))
     heads = [head for head in (msgspec.json.decode(hit.source, type=Head) for hit in page.hits) if head.seq]
-    indices = set(await store.checkpoints([names.audit]))
-    chains = []
+    there = await indices_of_trail(store, names)
+    chains: list[Standing] = []
+    indices: set[str] = set()
     for head in heads:
-        last_row = head.index in indices and await _stands(engine, head)
-        chains.append(Standing(head, last_row))
+        index = standing_in(head.index, there)
+        if index is not None:
+            indices.add(head.index)
+        chains.append(Standing(head, index is not None and await _stands(engine, head, index)))
     policy = (await engine.ageing.policies.of("audit")).policy
     kept_ms = None if policy is None else retention_ms(policy)
     return judge(chains, indices, kept_ms=kept_ms, now_ms=engine.clock.now_ms())
 
 
-async def _stands(engine: Engine, head: Head) -> bool:
+async def _stands(engine: Engine, head: Head, index: str) -> bool:
     """A row is searched as of the last refresh, so what is not found is looked for once more after one."""
     row = [{"term": {"chain.writer": head.writer}}, {"term": {"chain.seq": head.seq}}]
     body = {"query": {"bool": {"filter": row}}, "size": 1, "_source": False, "track_total_hits": False}
-    if (await engine.store.search(head.index, body)).hits:
+    if (await engine.store.search(index, body)).hits:
         return True
-    await engine.store.refresh(head.index)
-    return bool((await engine.store.search(head.index, body)).hits)
+    await engine.store.refresh(index)
+    return bool((await engine.store.search(index, body)).hits)

@@ -14,6 +14,7 @@ from leasehold.core.operations.doctor.indices import LaneEntry, judge_aliases, j
 from leasehold.core.operations.doctor.replicas import Heard, judge_clocks, judge_lag, skew_ms
 from leasehold.core.operations.doctor.templates import judge_mappings, judge_templates
 from leasehold.core.peers import Vitals
+from leasehold.core.retention.chains import standing_in
 from leasehold.ilm import CURRENT, IndexNames
 
 NAMES = IndexNames("workflow")
@@ -184,3 +185,10 @@ def test_an_index_of_the_trail_that_went_of_age_is_no_finding_and_one_that_went_
     (early,) = judge_chains([standing("audit-000001", 1)], there, kept_ms=None, now_ms=1_000)
     (tail,) = judge_chains([standing("audit-000002", 900)], there, kept_ms=800, now_ms=1_000)
     assert tail.what == "Row 3 of chain w900 was confirmed, and audit-000002 does not hold it."
+
+
+def test_an_index_that_a_phase_has_renamed_is_found_by_its_first_name() -> None:
+    there = ["shrink-x1y2-workflow-audit-000001", "workflow-audit-000012"]
+    assert standing_in("workflow-audit-000001", there) == "shrink-x1y2-workflow-audit-000001"
+    assert standing_in("workflow-audit-000012", there) == "workflow-audit-000012"
+    assert standing_in("workflow-audit-000002", there) is None
