@@ -26,7 +26,7 @@ class Standing(Struct, frozen=True):
 
 
 def judge(chains: Sequence[Standing], indices: Collection[str], *, kept_ms: int | None, now_ms: int) -> list[Found]:
-    """Pure. `indices` are those that stand, by their first names; `kept_ms`: how long the policy keeps one (None: ever)."""
+    """Pure. `indices` are those that stand, by their first names; `kept_ms`: how long each is kept, None: for ever."""
     found: list[Found] = []
     early: set[str] = set()
     for one in chains:
