@@ -23,7 +23,8 @@ from .rows import Head
 from .verify import Facts, IndexFact
 
 PAGE_ROWS = 1_000
-TOKEN_MAX_CHARACTERS = 16_384
+TOKEN_MAX_CHARACTERS = 7_000
+"""What fits into a request's head. Most of it is the point in time's id, which grows with the number of indices."""
 _KEEP_ALIVE_MS = 300_000
 _SETTINGS = "flat_settings=true&ignore_unavailable=true&filter_path=metadata.indices.*.settings"
 
@@ -44,9 +45,8 @@ class ExportLine(Struct, omit_defaults=True):
 
 
 class _Token(Struct, frozen=True, array_like=True):
-    """`rows`: how many were sent before."""
+    """Stands before the point in time's id. `rows`: how many were sent before."""
 
-    pit: str
     after: tuple[Any, ...]
     rows: int
 
@@ -73,8 +73,9 @@ class Export:
     async def following(self, token: str) -> list[bytes]:
         """The page that the token of the one before stands for. Raises: InvalidRequest; StoreError."""
         try:
-            read = msgspec.json.decode(base64.urlsafe_b64decode(token.encode()), type=_Token)
-            return await self._page(read.pit, read.after, read.rows)
+            place, _, pit = token.partition(".")
+            read = msgspec.json.decode(base64.urlsafe_b64decode(place.encode()), type=_Token)
+            return await self._page(pit, read.after, read.rows)
         except (ValueError, binascii.Error, msgspec.MsgspecError):
             raise InvalidRequest("`next` is no token of an export; begin anew without it") from None
         except StoreRejected as error:
@@ -88,8 +89,8 @@ class Export:
         lines = [_encoded(ExportLine(index=hit.index, id=hit.id, source=Raw(hit.source))) for hit in page.hits]
         rows, pit = sent + len(page.hits), page.pit_id or pit
         if len(page.hits) == PAGE_ROWS:
-            token = msgspec.json.encode(_Token(pit, page.hits[-1].sort, rows))
-            return [*lines, _encoded(ExportLine(next=base64.urlsafe_b64encode(token).decode()))]
+            place = base64.urlsafe_b64encode(msgspec.json.encode(_Token(page.hits[-1].sort, rows))).decode()
+            return [*lines, _encoded(ExportLine(next=f"{place}.{pit}"))]
         await self._store.close_pit(pit)
         return [*lines, _encoded(ExportLine(end=ExportEnd(rows)))]
 
