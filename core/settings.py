@@ -128,7 +128,7 @@ class RetentionSettings(Struct, frozen=True):
     too low, and the next run begins anew. `usage_kept_days`: too low, and bills can't be read again.
     """
 
-    every_ms: Positive = 600_000
+    every_ms: Positive = 3_600_000
     keys_kept_ms: Annotated[int, Meta(ge=600_000)] = 86_400_000
     groups_kept_ms: Positive = 604_800_000
     memory_kept_ms: Positive = 31_536_000_000

@@ -132,7 +132,8 @@ def test_an_idle_replica_asks_little_of_elasticsearch_and_searches_never() -> No
     async def main() -> None:
         async with scheduler(new_cluster(lanes=4), settings=FOUR_LANES) as s:
             await s.define(ONE_STEP)
-            await asyncio.sleep(5)
+            # What changes of definitions leave is looked for once, a while after them.
+            await asyncio.sleep(30)
             before = dict(s.store.requests)
             await asyncio.sleep(60)
             asked = {operation: count - before.get(operation, 0) for operation, count in s.store.requests.items()}

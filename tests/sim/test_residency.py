@@ -258,7 +258,7 @@ def test_sleepers_hold_no_memory_and_cost_no_search() -> None:
         async with small(cluster) as (s, _):
             await s.define(APPROVED)
             started = [(await s.start("approved")).instance_id for _ in range(50)]
-            await asyncio.sleep(5)
+            await asyncio.sleep(30)
             assert await resident(s) == 0
             before = searches(s)
             await asyncio.sleep(600)
@@ -332,7 +332,7 @@ def test_far_timers_are_loaded_shortly_before_they_are_due_and_go_off_in_time() 
                 await s.start("patient")
             for _ in range(30):
                 await s.fail(await s.claim_one(), "flaky")
-            await asyncio.sleep(10)
+            await asyncio.sleep(30)
             assert await resident(s) == 0
             before = searches(s)
             await asyncio.sleep(3_500)
