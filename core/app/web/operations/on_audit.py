@@ -39,7 +39,7 @@ class AuditParameters(Struct, frozen=True):
             str,
             Meta(
                 min_length=1,
-                max_length=TOKEN_MAX_CHARACTERS,
+                max_length=1_024,
                 description="The `next` of the page before, with everything else as it was.",
             ),
         ]
@@ -54,6 +54,8 @@ class ExportParameters(Struct, frozen=True):
             Meta(
                 min_length=1,
                 max_length=TOKEN_MAX_CHARACTERS,
+                pattern="^[A-Za-z0-9_.=-]*$",
+                extra_json_schema={"x-allowed": "a token as an export gave it"},
                 description="The token that the last line of the page before holds.",
             ),
         ]

@@ -107,7 +107,7 @@ def test_a_trail_of_a_release_that_had_no_chains_has_no_findings() -> None:
 def test_a_tail_that_is_removed_shows(keep: int) -> None:
     last = [row for row in ROWS if row.source["chain"]["writer"] == "c-1.1"]
     report = WHOLE.with_rows([row for row in ROWS if row not in last[keep:]]).report()
-    assert texts(report)
+    assert any("whole chain" in text if keep == 0 else "missing at its end" in text for text in texts(report))
 
 
 @pytest.mark.parametrize("writer", ["a-1.1", "b-1.1", "a-1.2", "b-1.2"])
@@ -144,6 +144,14 @@ def test_a_void_does_not_excuse_a_row_that_a_stranger_says_is_void() -> None:
     row = forged(stranger.rows[-1], event={"action": "audit.void"}, details={"voids": [void]})
     report = WHOLE.with_rows([*(one for one in ROWS if one is not taken), row]).report()
     assert any("row 3 is missing" in text for text in texts(report))
+
+
+def test_a_head_that_confirms_another_row_shows_though_more_rows_were_announced() -> None:
+    whole = history(unconfirmed=2)
+    last = next(head for head in whole.heads if head.seq < head.announced)
+    wrong = msgspec.structs.replace(last, hash="00" * 32)
+    (text,) = texts(replace(whole, heads=tuple(wrong if head is last else head for head in whole.heads)).report())
+    assert "is not the one that its head confirms" in text
 
 
 def test_an_index_that_went_of_age_takes_its_chains_along_and_nothing_shows() -> None:
