@@ -6,7 +6,6 @@ that died meanwhile can be told from rows that somebody has added.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,9 +17,8 @@ from ..es.chain_heads import (
     HEADS_A_PAGE,
     chain_heads_body,
     newest_chain_heads_body,
-    oldest_chain_heads_body,
 )
-from ..es.lines import create_line, delete_line, newest_line_in
+from ..es.lines import create_line, newest_line_in
 from ..ports import Store
 from .rows import Head, HeadName
 
@@ -72,22 +70,3 @@ async def all_heads(store: Store, names: IndexNames) -> AsyncIterator[Head]:
             pit, after = page.pit_id or pit, page.hits[-1].sort
     finally:
         await store.close_pit(pit)
-
-
-async def forget_aged(store: Store, names: IndexNames) -> int:
-    """Delete heads of chains whose index went of age, a page of those written longest ago; returns how many.
-
-    Raises: StoreError.
-    """
-    page = await store.search(names.keys, oldest_chain_heads_body(NAMED_MAX))
-    heads = [msgspec.json.decode(hit.source, type=Head) for hit in page.hits]
-    status, answer = await store.request("GET", f"/{names.audit}-*,*-{names.audit}-*/_alias?ignore_unavailable=true")
-    if status != 200:
-        return 0
-    # A later phase may have given an index another name, which has the number in it.
-    number_of = re.compile(rf"{re.escape(names.audit)}-(\d+)").search
-    lowest = min((int(found[1]) for index in answer if (found := number_of(index))), default=0)
-    aged = [head for head in heads if (found := number_of(head.index)) and int(found[1]) < lowest]
-    if aged:
-        await store.bulk([delete_line(head.id) for head in aged], index=names.keys)
-    return len(aged)

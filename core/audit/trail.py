@@ -27,7 +27,7 @@ from ..es.lines import create_line
 from ..metrics import Metrics
 from ..ports import BulkItem, Clock, Store
 from .chain import Chain, Entry, Outcome
-from .heads import begin_head, forget_aged, heads_to_name, write_head
+from .heads import begin_head, heads_to_name, write_head
 from .rows import Head, Sealed, chain_hash_of, open_row, own_row_id, void_row
 
 log = structlog.get_logger(__name__)
@@ -212,7 +212,6 @@ class Trail:
     async def _begin(self, index: str) -> Chain:
         """A chain that has no row yet. Its head stands first, so that no chain is ever without one."""
         heads = await heads_to_name(self._store, self._names)
-        await forget_aged(self._store, self._names)
         now_ms = self._clock.now_ms()
         self._begun += 1
         writer = f"{self._replica_id}-{now_ms:x}.{self._begun}"

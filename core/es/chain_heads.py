@@ -19,11 +19,6 @@ def newest_chain_heads_body(size: int) -> dict[str, Any]:
     return {"query": _HEADS, "sort": [{"_seq_no": "desc"}], "size": size, "track_total_hits": False}
 
 
-def oldest_chain_heads_body(size: int) -> dict[str, Any]:
-    """Those that were written longest ago."""
-    return {"query": _HEADS, "sort": [{"_seq_no": "asc"}], "size": size, "track_total_hits": False}
-
-
 def chain_heads_body(pit_id: str, after: Sequence[Any] | None, *, keep_alive_ms: int) -> dict[str, Any]:
     """One page of all of them, those written longest ago first."""
     body: dict[str, Any] = {

@@ -381,25 +381,6 @@ def test_after_a_roll_over_new_rows_go_to_the_new_index_and_named_ones_to_theirs
     run_virtual(main())
 
 
-def test_heads_of_indices_that_went_of_age_are_forgotten_when_a_chain_begins() -> None:
-    async def main() -> None:
-        cluster = new_cluster()
-        for life in range(3):
-            async with running(ModelStore(cluster)) as trail:
-                Submitter(trail, {f"row-{life}": None})
-                await all_written(trail)
-            if life < 2:
-                cluster.roll_over(NAMES.audit)
-        cluster.delete_index(AUDIT_1)
-        assert sorted(head.index[-1] for head in heads(cluster)) == ["1", "2", "3"]
-        async with running(ModelStore(cluster)) as trail:
-            Submitter(trail, {"last": None})
-            await all_written(trail)
-        assert sorted(head.index[-1] for head in heads(cluster)) == ["2", "3", "3"]
-
-    run_virtual(main())
-
-
 def test_the_heads_cannot_be_written_and_nobody_is_told_that_rows_stand() -> None:
     async def main() -> None:
         cluster = new_cluster()
