@@ -1,4 +1,4 @@
-"""What retention looks through: documents of one kind, oldest write first.
+"""What is looked through as a whole, by retention and by whoever takes a lane over: one kind, oldest write first.
 
 Index: one with a single shard (keys, control, usage, a lane), since sequence numbers order one shard only. Sort:
 `_seq_no`, so a page goes on above the last hit of the one before, without a point in time: what is written meanwhile

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from ..audit import Outcome
 from ..errors import StoreError
-from ..es.start_entries import IDS_A_SEARCH, audited_starts_body, ended_among_body, start_entries
+from ..es.told_starts import IDS_A_SEARCH, audited_starts_body, ended_among_body
+from ..es.sweeps import of_kind, sweep
 from ..history_rows.starts import starts_row
 from ..ports import StoredDocument
 from .commits.start_journal import StartedGroup, StartEntry
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _AGAIN_S = 5.0
+_SLOTS_A_PAGE = 100
 
 
 class _Workflow(Struct):
@@ -77,7 +79,8 @@ class StartTrail:
 
     async def _recover_once(self) -> None:
         store, index, epoch = self._lane.parts.store, self._lane.index, self._lane.epoch
-        async for page in start_entries(store, index):
+        pages = sweep(store, index, [of_kind("starts")], fields=None, page_size=_SLOTS_A_PAGE)
+        async for page in pages:
             entries = [(slot.id, _decoded(slot)) for slot in page]
             earlier = [(slot, entry) for slot, entry in entries if entry is None or entry.epoch != epoch]
             missing = await self._missing({id for _, entry in earlier if entry for id in _ids(entry)})
