@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from ..audit import Outcome
 from ..errors import StoreError
-from ..es.told_starts import IDS_A_SEARCH, audited_starts_body, ended_among_body
 from ..es.sweeps import of_kind, sweep
+from ..es.told_starts import IDS_A_SEARCH, audited_starts_body, ended_among_body
 from ..history_rows.starts import starts_row
 from ..ports import StoredDocument
 from .commits.start_journal import StartedGroup, StartEntry
