@@ -160,7 +160,7 @@ def _check_audit(before: InForce, new: Policy, yes: bool) -> None:
     """The trail is never kept less long by accident. Raises: Conflict."""
     shorter = less_long(before.policy, new) if before.family == "audit" and not yes else None
     if shorter is not None:
-        raise Conflict(f"{shorter}; say so with yes=true (`leasehold ilm apply --yes`) if that is meant")
+        raise Conflict(f"{shorter}; say so with yes=true (`--yes` on the command line) if that is meant")
 
 
 def _check_outbox(before: InForce) -> None:

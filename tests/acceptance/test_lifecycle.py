@@ -163,7 +163,7 @@ async def test_the_audit_is_never_kept_less_long_without_a_yes(
     refused = await leasehold("ilm", "apply", "audit", str(shorter), code=1)
     assert refused.startswith(f"leasehold: {sentence}; say so with yes=true")
     assert refused.count("\n") == 1
-    assert "(`leasehold ilm apply --yes`)" in refused
+    assert "(`--yes` on the command line)" in refused
     path = "/_workflows/_ilm/audit"
     answer = await send_raw(
         served.port, request("PUT", path, "Content-Type: application/yaml", body=shorter.read_bytes())

@@ -9,9 +9,6 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from ....claim.wire.search import FoundInstance, InstanceList
 from ...es.instance_list import STATUSES
@@ -151,19 +148,22 @@ def _show(page: InstanceList, as_json: bool) -> None:
     if as_json:
         typer.echo(printed(page))
         return
-    table = Table(Column("instance", no_wrap=True), "workflow", "status", "started", "took", "error")
     for one in page.instances:
-        why = "" if one.error is None else f"{one.error.type}: {one.error.message}"
-        took = "" if one.duration_ms is None else f"{one.duration_ms} ms"
-        name = f"{one.workflow} version {one.version}"
-        table.add_row(one.instance_id, name, one.status, written(one.created_at_ms), took, escape(_one_line(why)))
-    Console().print(table)
+        _lines(one)
     at_least = "at least " if page.total.relation == "gte" else ""
     typer.echo(f"{len(page.instances)} of {at_least}{page.total.value}")
     for sentence in page.incomplete:
         typer.echo(f"incomplete: {sentence}")
     if page.next is not None:
         typer.echo(f"there are more: --next {page.next}")
+
+
+def _lines(one: FoundInstance) -> None:
+    """A line, short enough for 80 columns, and the error on the next: a sentence is too long for a column."""
+    took = "" if one.duration_ms is None else f", {one.duration_ms} ms"
+    typer.echo(f"{one.instance_id}  {written(one.created_at_ms)}  {one.status:<10}  {one.workflow}{took}")
+    if one.error is not None:
+        typer.echo(_one_line(f"  {one.error.type}: {one.error.message}"))
 
 
 def _one_line(text: str) -> str:

@@ -130,5 +130,6 @@ def _words(problem: Problem) -> str:
     for violation in problem.violations:
         if violation.message not in problem.detail:
             place = f"line {violation.line}, column {violation.column}: " if violation.line else ""
-            lines.append(f"  {place}{violation.path}: {violation.message}")
+            path = f"{violation.path}: " if violation.path else ""
+            lines.append(f"  {place}{path}{violation.message}")
     return "\n".join(lines)
