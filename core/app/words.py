@@ -47,6 +47,8 @@ def allowed_by(schema: Mapping[str, Any]) -> str:
         if high is None:
             return "an integer" if low is None else f"an integer of at least {low}"
         return f"an integer from {low} to {high}"
+    if schema.get("type") == "boolean":
+        return "true or false"
     if schema.get("type") == "array":
         return "a list of texts"
     if "pattern" in schema:

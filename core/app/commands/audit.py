@@ -10,9 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from ....claim.wire.audit import AuditEntry, AuditPage
 from ...audit.checking import NotAnExport, checked
@@ -29,6 +26,7 @@ from .remote import (
     TenantOption,
     printed,
 )
+from .shown import one_line
 
 app = typer.Typer(
     help="Read the audit trail, export it, and verify that it is as it was written.",
@@ -85,15 +83,8 @@ def list_rows(
     if as_json:
         typer.echo(printed(page))
         return
-    table = Table(*(Column(head, overflow="fold") for head in ("at", "who", "did", "to", "from", "why")))
     for row in page.rows:
-        failed = row.outcome == "failure"
-        did = f"{row.action} (refused)" if failed else row.action
-        table.add_row(
-            *map(escape, (row.at, row.user, did, _what(row), row.address or "", row.reason or "")),
-            style="red" if failed else None,
-        )
-    Console().print(table)
+        typer.secho(_row(row), fg="red" if row.outcome == "failure" else None)
     if page.next is not None:
         typer.echo(f"the newest {limit}; there are more: --limit, --since, --until")
 
@@ -177,6 +168,14 @@ def _lines_of(stack: ExitStack, file: Path) -> Iterable[bytes]:
     return stack.enter_context(gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb"))
 
 
+def _row(row: AuditEntry) -> str:
+    """What was done, by whom and from where; the reason on the next line, since a sentence is too long for a column."""
+    did = f"{row.action} (refused)" if row.outcome == "failure" else row.action
+    by = f"{row.user} from {row.address}" if row.address else row.user
+    line = f"{row.at}  {did}  {_what(row)}  {by}"
+    return one_line(line) + (f"\n  {one_line(row.reason)}" if row.reason else "")
+
+
 def _what(row: AuditEntry) -> str:
     """What the row is about."""
     if row.instances:
@@ -184,6 +183,8 @@ def _what(row: AuditEntry) -> str:
         return row.instances[0] + more + (f" {row.step}" if row.step else "")
     if row.workflow:
         return f"{row.workflow} {row.version}" if row.version else row.workflow
+    if isinstance(row.details, dict) and "family" in row.details:
+        return f"policy of {row.details['family']}"
     return f"tenant {row.tenant}"
 
 
@@ -204,6 +205,7 @@ def _tell(name: str, report: Report) -> None:
     more = report.findings_in_all - len(report.findings)
     if more:
         typer.secho(f"! and {more} more", fg="red")
+    found = report.findings_in_all
     typer.echo(
-        f"{report.findings_in_all} findings" if report.findings_in_all else "nothing is missing, changed or added"
+        f"{found} {'finding' if found == 1 else 'findings'}" if found else "nothing is missing, changed or added"
     )

@@ -16,7 +16,7 @@ from .failures import CommandFailed
 from .following import Following, others, when
 from .pairs import pairs_of
 from .remote import DEFAULT_SERVER, JsonOption, Remote, RemoteRefused, ServerOption, SpaceOption, TenantOption, printed
-from .shown import written
+from .shown import one_line, written
 
 _PATH = "/_workflows/_search"
 _ALL_AT_ONCE = 500
@@ -141,7 +141,7 @@ def _tell(instances: Iterable[FoundInstance], as_json: bool) -> None:
         else:
             why = f"  {one.error.type}: {one.error.message}" if one.error is not None else ""
             took = f"  {one.duration_ms} ms" if one.duration_ms is not None else ""
-            typer.echo(f"{written(when(one))}  {one.instance_id}  {one.workflow}  {one.status}{took}{_one_line(why)}")
+            typer.echo(f"{written(when(one))}  {one.instance_id}  {one.workflow}  {one.status}{took}{one_line(why)}")
 
 
 def _show(page: InstanceList, as_json: bool) -> None:
@@ -163,9 +163,4 @@ def _lines(one: FoundInstance) -> None:
     took = "" if one.duration_ms is None else f", {one.duration_ms} ms"
     typer.echo(f"{one.instance_id}  {written(one.created_at_ms)}  {one.status:<10}  {one.workflow}{took}")
     if one.error is not None:
-        typer.echo(_one_line(f"  {one.error.type}: {one.error.message}"))
-
-
-def _one_line(text: str) -> str:
-    """Error messages are executors' words: no line of theirs may look like one of the list's."""
-    return "".join(one if one.isprintable() else " " for one in text)
+        typer.echo(one_line(f"  {one.error.type}: {one.error.message}"))

@@ -53,6 +53,11 @@ def written(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def one_line(text: str) -> str:
+    """Messages and reasons are other people's words: no line of theirs may look like one of a list's."""
+    return "".join(one if one.isprintable() else " " for one in text)
+
+
 def _alike(causes: Iterable[Cause]) -> list[tuple[Cause, int]]:
     """The first of those that say the same, and how many more do."""
     first: dict[object, tuple[Cause, int]] = {}

@@ -25,5 +25,5 @@ def moment_ms(text: str, now_ms: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidRequest(f"there is no time {text!r}; {MOMENT_ALLOWED}") from None
+        raise InvalidRequest(f"there is no time {text!r}; allowed: {MOMENT_ALLOWED}") from None
     return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1_000)

@@ -86,7 +86,7 @@ def _judge_mapping(facts: ClusterFacts, index: IndexFacts) -> Iterator[Found]:
         )
     more = sorted(name for name in there.keys() - needed.keys())
     if more:
-        what = f"Index {index.name} maps {len(more)} fields that are not Leasehold's: {listed(more)}."
+        what = f"Index {index.name} maps fields that are not Leasehold's, {len(more)} in all: {listed(more)}."
         way_out = "Nothing has to be done while they are few; a mapped field can't be taken away."
         yield Found(severity="warning", what=what, way_out=way_out, left="a mapped field can't be taken away")
 

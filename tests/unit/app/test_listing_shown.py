@@ -1,10 +1,12 @@
-"""`leasehold instances list` at the width of a terminal: nothing of a line is cut off or broken up."""
+"""`leasehold instances list` and `audit list` at the width of a terminal: nothing of a line is cut off or broken up."""
 
 from __future__ import annotations
 
 import pytest
 from leasehold.claim.wire import ErrorInfo
+from leasehold.claim.wire.audit import AuditEntry
 from leasehold.claim.wire.search import FoundInstance, FoundTotal, InstanceList
+from leasehold.core.app.commands.audit import _row
 from leasehold.core.app.commands.listing import _show
 
 INSTANCE_ID = "03-01a20127e3672cc7ccd74096d29c"
@@ -33,3 +35,13 @@ def test_an_error_is_a_line_of_its_own_whatever_it_says(capsys: pytest.CaptureFi
     _, why, counted = capsys.readouterr().out.splitlines()
     assert why.startswith("  http.503: down [red]1 of 99 [0m and down and down")
     assert counted == "1 of 1"
+
+
+def test_a_row_of_the_trail_says_what_it_is_about_and_its_reason_comes_next() -> None:
+    row = AuditEntry(
+        id="policy:audit:1:2", at="2026-01-01T00:00:00.000Z", action="change_policy", outcome="success", user="ann",
+        address="127.0.0.1", tenant="*", reason="kept\nless long", details={"family": "audit"},
+    )  # fmt: skip
+    first, reason = _row(row).splitlines()
+    assert first == "2026-01-01T00:00:00.000Z  change_policy  policy of audit  ann from 127.0.0.1"
+    assert reason == "  kept less long"
