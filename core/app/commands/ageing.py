@@ -24,7 +24,7 @@ def show_status(view: LifecycleView) -> None:
     for policy in view.policies:
         console.print(f"{policy.family}: {told(policy)}", markup=False, highlight=False)
     console.print(_table(view))
-    for line in _left_out(view):
+    for line in (*_now(view), *_left_out(view)):
         console.print(line, markup=False, highlight=False)
 
 
@@ -82,7 +82,7 @@ def _backend(view: LifecycleView) -> str:
 
 def _table(view: LifecycleView) -> Table:
     numbers = (Column(head, justify="right") for head in ("age", "docs", "size"))
-    table = Table(Column("index", overflow="fold"), "phase", *numbers, "next", Column("now", overflow="fold"))
+    table = Table(Column("index", no_wrap=True), "phase", *numbers, Column("next", overflow="fold"))
     for one in sorted(view.indices, key=lambda one: one.error is None):
         failed = one.error is not None
         table.add_row(
@@ -91,8 +91,7 @@ def _table(view: LifecycleView) -> Table:
             _age(one.age_ms),
             f"{one.docs:,}",
             _size(one.bytes),
-            _next(one, view.now_ms),
-            "FAILED, see above" if failed else escape(one.under_way or ", ".join(one.due)),
+            "FAILED, see above" if failed else _next(one, view.now_ms),
             style="red" if failed else None,
         )
     return table
@@ -104,6 +103,17 @@ def _next(one: AgeingIndex, now_ms: int) -> str:
     if one.next is None:
         return "stays"
     return one.next if one.next_at_ms is None else f"{one.next} in {_age(one.next_at_ms - now_ms)}"
+
+
+def _now(view: LifecycleView) -> list[str]:
+    """What is being done to which index, or is due."""
+    lines = []
+    for one in view.indices:
+        if one.under_way:
+            lines.append(f"under way: {one.index}: {one.under_way}")
+        elif one.due and one.error is None:
+            lines.append(f"due: {one.index}: {', '.join(one.due)}")
+    return lines
 
 
 def _left_out(view: LifecycleView) -> list[str]:

@@ -74,7 +74,6 @@ def test_when_all_is_well_nothing_is_marked(shown: Any) -> None:
         "1,234,567",
         "2.5 GB",
         "delete in 2d",
-        "",
     ]
 
 
@@ -111,3 +110,16 @@ def test_a_policy_that_is_not_obeyed_says_so(shown: Any) -> None:
         family="audit", source="document", policy=None, revision=3, retention_ms=None, error="it is broken"
     )
     assert "audit: NOT VALID: it is broken" in shown(view(policies=[broken]))
+
+
+def test_what_is_due_or_under_way_has_a_line_below_the_table_and_an_index_is_never_broken_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_status(view(indices=[index(1, due=["warm.readonly", "warm.forcemerge"]), index(2, under_way="merging")]))
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2:] == [
+        "due: workflow-steps-000001: warm.readonly, warm.forcemerge",
+        "under way: workflow-steps-000002: merging",
+    ]
+    assert any("│ workflow-steps-000001 │" in line for line in out)
