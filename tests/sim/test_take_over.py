@@ -251,6 +251,28 @@ def test_a_create_that_lands_after_its_instance_has_finished_elsewhere_is_delete
     run_virtual(main())
 
 
+def test_what_ended_before_anything_was_leased_goes_only_with_all_its_rows() -> None:
+    """Its own row stands and the one of the order that ended it does not: its document looks like a late create."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        async with dying(cluster) as first:
+            await first.define(ONE_STEP)
+            first.faults.refuse(429, on="bulk", index="workflow-audit-000001", times=FOREVER)
+            answer = await first.start("one")
+            await first.replica.cancel(ANYBODY, answer.instance_id, "enough")
+            await asyncio.sleep(5)
+            assert answer.instance_id in documents(cluster, "workflow-instances-000001")
+            assert live(cluster)[answer.instance_id]["outbox"]
+        async with scheduler(cluster, replica_id="replica-b"):
+            await asyncio.sleep(30)
+            actions = [row["event"]["action"] for row in documents(cluster, "workflow-audit-000001").values()]
+            assert actions.count("cancel") == 1
+            assert live(cluster) == {}
+
+    run_virtual(main())
+
+
 def test_a_heartbeat_is_not_answered_when_the_lane_may_have_another_owner() -> None:
     async def main() -> None:
         async with scheduler(new_cluster()) as s:

@@ -40,13 +40,13 @@ _IDS_A_SEARCH = 1_000
 class Prepared(Struct):
     """An instance that is ready to come into memory.
 
-    `late`: its create arrived after it had ended elsewhere. `orphan`: it is a child that its parent does not ask for.
+    `in_history`: the row of its end stands in history. `orphan`: it is a child that its parent does not ask for.
     """
 
     instance: Instance
     bookkeeping: Bookkeeping
     version: Version
-    late: bool = False
+    in_history: bool = False
     orphan: bool = False
 
 
@@ -65,7 +65,7 @@ async def prepare(lane: Lane, documents: Iterable[StoredDocument], departed: Map
     instances = await with_sides(lane.parts.store, lane.index, [one.instance for one in known])
     for one, instance in zip(known, instances, strict=True):
         one.instance = instance
-    await _mark_late(lane, known)
+    await _mark_ended(lane, known)
     return known
 
 
@@ -77,10 +77,13 @@ def install(lane: Lane, prepared: Sequence[Prepared], departed: Mapping[str, int
             continue
         resident = lane.residents[id] = resident_of(lane, one.instance, one.bookkeeping, one.version)
         lane.instances.loaded(resident, one.bookkeeping)
-        if one.late:
+        if one.in_history and not resident.finished:
             log.warning("lane.late_create", lane=lane.name, instance_id=id)
             lane.committer.delete(resident)
             continue
+        if one.in_history:
+            # It ended before anything was leased. Its other rows, such as who cancelled it, may not stand yet.
+            resident.outbox.pop(instance_row_id(one.instance), None)
         try:
             revoke_unanswered(lane, resident, one.bookkeeping)
             lane.install(resident)
@@ -242,7 +245,7 @@ def _unleased(instance: Instance) -> bool:
     return instance.tokens in (0, instance.created_at_ms) or instance.redrives > 0
 
 
-async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
+async def _mark_ended(lane: Lane, prepared: Sequence[Prepared]) -> None:
     """A create that arrived after its instance had finished elsewhere must not run again: history knows its end.
 
     Its document was deleted only after history had been refreshed, so history needs no refresh to tell. What this
@@ -253,8 +256,8 @@ async def _mark_late(lane: Lane, prepared: Sequence[Prepared]) -> None:
     if fresh:
         finished = await finished_ids(lane.parts, [instance_row_id(one.instance) for one in fresh])
         for one in fresh:
-            one.late = instance_row_id(one.instance) in finished
-        children = [one for one in fresh if one.instance.parent_id is not None and not one.late]
+            one.in_history = instance_row_id(one.instance) in finished
+        children = [one for one in fresh if one.instance.parent_id is not None and not one.in_history]
         alone = await unwanted(lane, [one.instance for one in children]) if children else set()
         for one in children:
             one.orphan = one.instance.id in alone
