@@ -44,7 +44,7 @@ def starts_row(
     space: str,
     at_ms: int,
 ) -> bytes:
-    """Its id is that of the entry in the lane's journal, and its number there."""
+    """Its id is that of the entry in the lane's journal, with the first of the instances."""
     row = StartsRow(
         timestamp=datetime.fromtimestamp(at_ms / 1_000, UTC),
         event=ActionFields("start", "success"),

@@ -113,6 +113,7 @@ class Lane:
             metrics=parts.metrics,
             starts_limit=parts.starts_limit,
             listener=self,
+            trail_index=lambda: parts.trail.index,
         )
 
     @property

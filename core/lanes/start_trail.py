@@ -9,7 +9,7 @@ their bulk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -62,7 +62,28 @@ class StartTrail:
                 self._lane.committer.audited(slot)
 
         for row_id, row in _rows(entry):
-            self._trail.submit(row_id, row, index=None, done=standing)
+            self._submit(row_id, row, entry.index or None, standing)
+
+    def _submit(self, row_id: str, row: bytes, index: str | None, standing: Callable[[Outcome], None]) -> None:
+        """Have the row written to that index, or to the first after it that takes writes.
+
+        A blocked index takes nothing late. So an owner that stood still and the one that came after it, which begin at
+        the same index, meet in the same one, where the row's id tells; wherever the trail writes to by then.
+        """
+
+        def done(outcome: Outcome) -> None:
+            if outcome == "closed" and index is not None:
+                self._submit(row_id, row, self._after(index), standing)
+            else:
+                standing(outcome)
+
+        self._trail.submit(row_id, row, index=index, done=done)
+
+    def _after(self, index: str) -> str | None:
+        """The index that came after this one; None where it is not known by its name."""
+        names, latest = self._lane.parts.names, self._trail.index
+        number, last = (names.number_of(names.audit, one) for one in (index, latest))
+        return names.numbered(names.audit, number + 1) if number is not None and number < (last or 0) else None
 
     async def recover(self) -> None:
         """Bring what earlier owners left into the trail, once, however long Elasticsearch takes to answer."""
@@ -123,8 +144,11 @@ class StartTrail:
 
 
 def _rows(entry: StartEntry) -> Iterator[tuple[str, bytes]]:
-    """One for each group, under ids that are the same whoever makes them."""
-    for number, group in enumerate(entry.groups, 1):
+    """One for each group, under ids that are the same whoever makes them: the first of the instances is part of it.
+
+    An entry of which some instances are told of already has rows of other ids than it had with all of them.
+    """
+    for group in entry.groups:
         row = starts_row(
             group.ids,
             by=group.by,
@@ -136,7 +160,7 @@ def _rows(entry: StartEntry) -> Iterator[tuple[str, bytes]]:
             space=group.space,
             at_ms=entry.at_ms,
         )
-        yield f"{entry.id}:{number}", row
+        yield f"{entry.id}:{group.ids[0]}", row
 
 
 def _decoded(slot: StoredDocument) -> StartEntry | None:

@@ -203,6 +203,28 @@ def test_an_entry_is_found_where_the_trail_has_rolled_since() -> None:
     run_virtual(main())
 
 
+def test_an_owner_that_stood_still_doubles_nothing_where_the_trail_has_rolled_since() -> None:
+    """Its row arrives when the next owner has brought the start into the trail already."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as first:
+            await first.define(ONE_STEP)
+            held = first.faults.hold("before", on="bulk", index=f"{AUDIT}-000001")
+            ids = await start_many(first, 2)
+            await held.reached()
+            first.faults.cut_off(index="workflow-control", times=FOREVER)
+            cluster.roll_over(AUDIT)
+            async with scheduler(cluster, replica_id="replica-b"):
+                await asyncio.sleep(30)
+                assert told(cluster) == dict.fromkeys(ids, 1)
+                held.release()
+                await asyncio.sleep(30)
+                assert told(cluster) == dict.fromkeys(ids, 1)
+
+    run_virtual(main())
+
+
 def test_starts_that_have_ended_before_the_trail_had_them_are_found_in_history() -> None:
     async def main() -> None:
         cluster = new_cluster()

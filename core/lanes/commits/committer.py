@@ -20,7 +20,7 @@ when it stands too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -94,11 +94,12 @@ class Committer:
         metrics: Metrics,
         starts_limit: AdaptiveLimit,
         listener: CommitListener,
+        trail_index: Callable[[], str],
     ) -> None:
         self._store = store
         self._index = index
         self._drafts = Drafts(epoch=epoch, writer=writer, limits=limits)
-        self.journal = StartJournal(lane=lane, epoch=epoch, writer=writer)
+        self.journal = StartJournal(lane=lane, epoch=epoch, writer=writer, trail_index=trail_index)
         self._clock = clock
         self._random = random
         self._settings = settings

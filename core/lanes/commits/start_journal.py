@@ -12,7 +12,7 @@ in an entry of the bulk that writes them again. The next owner looks into all sl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,13 +39,18 @@ class StartedGroup(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class StartEntry(Struct, frozen=True, tag_field="kind", tag="starts", gc=False):
-    """One entry as its slot holds it. `id` is never used again, unlike the slot's, and by no other lane."""
+    """One entry as its slot holds it. `id` is never used again, unlike the slot's, and by no other lane.
+
+    `index` is the concrete index of the trail where whoever makes its rows begins to look for a place for them; empty
+    in entries of releases that named none.
+    """
 
     id: str
     writer: str
     epoch: int
     at_ms: int
     groups: list[StartedGroup]
+    index: str = ""
 
 
 class Journaled(Struct, eq=False, gc=False):
@@ -62,7 +67,8 @@ class Journaled(Struct, eq=False, gc=False):
 class StartJournal:
     """One owner's, of one lane. `free` are slots that stand in the lane and are done with."""
 
-    def __init__(self, *, lane: str, epoch: int, writer: str) -> None:
+    def __init__(self, *, lane: str, epoch: int, writer: str, trail_index: Callable[[], str]) -> None:
+        self._trail_index = trail_index
         self._lane = lane
         self._epoch = epoch
         self._writer = writer
@@ -90,6 +96,7 @@ class StartJournal:
             self._epoch,
             now_ms,
             [_group(by, workflow, version, ids) for (by, workflow, version), ids in groups.items()],
+            self._trail_index(),
         )
         slot = self._free.pop() if self._free else self._new_slot()
         self._taken += 1
