@@ -15,21 +15,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from .ground import LANE_LEASE_S, Elasticsearch, Ground
 from .limits.ground import (
     CAPABILITIES,
     CLAIM_RATE,
     DOCUMENTS,
     FRAGILE_LIMIT,
-    LANE_LEASE_S,
     LOWERED,
     QUOTA_IDS,
     RUNNING_INSTANCES,
     START_RATE,
     STEP_LIMITS,
     TENANTS,
-    Elasticsearch,
-    Ground,
     ground,
+    put_rules,
     steps_of,
 )
 from .limits.in_force import InForce, overrun
@@ -63,11 +62,11 @@ async def lower_and_raise(ground: Ground, in_force: InForce) -> None:
     loop = asyncio.get_running_loop()
     tenant, limit = LOWERED
     await asyncio.sleep(FAULTS_S / 4)
-    await ground.store.rules(tenant, {"max_running_steps": limit})
+    await put_rules(ground.store, tenant, {"max_running_steps": limit})
     in_force.change((tenant, ""), limit, loop.time())
     await asyncio.sleep(FAULTS_S / 2)
     in_force.change((tenant, ""), STEP_LIMITS[tenant], loop.time())
-    await ground.store.rules(tenant, DOCUMENTS[tenant])
+    await put_rules(ground.store, tenant, DOCUMENTS[tenant])
 
 
 async def all_go_on(ledger: Ledger) -> float:

@@ -1,28 +1,14 @@
-"""Three replicas, their tenants with their limits, and the accidents that happen to them."""
+"""Tenants with their limits, and the workflow of each."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import cycle
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import aiohttp
-from leasehold.claim import ClaimClient
-
-from tests.kit.served import Served
-
-LANE_LEASE_S = 1.5
-SETTINGS = {
-    "LEASEHOLD_LANES_LEASE_MS": str(int(LANE_LEASE_S * 1_000)),
-    "LEASEHOLD_LANES_RENEW_EVERY_MS": "400",
-    "LEASEHOLD_LANES_OBSERVE_EVERY_MS": "100",
-}
-REPLICAS = 3
+from ..ground import Elasticsearch, Ground, serving
 
 WORKFLOW = "steps"
 CAPABILITIES = ("work", "fragile")
@@ -37,7 +23,6 @@ START_RATE: tuple[str, float, int] = ("begins", 5.0, 5)
 FRAGILE_LIMIT = 5
 
 Document = Mapping[str, Any]
-Accident = Callable[[Served], Awaitable[None]]
 DOCUMENTS: dict[str, Document] = {
     **{tenant: {"max_running_steps": limit} for tenant, limit in STEP_LIMITS.items()},
     RUNNING_INSTANCES[0]: {"max_running_instances": RUNNING_INSTANCES[1]},
@@ -70,95 +55,20 @@ steps:
 {steps}"""
 
 
-class Elasticsearch:
-    """What ops and a suspicious observer send to it, past all replicas."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, prefix: str) -> None:
-        self._session = session
-        self._url = url
-        self.prefix = prefix
-
-    async def send(self, method: str, path: str, body: Any = None) -> Any:
-        while True:
-            try:
-                async with self._session.request(method, f"{self._url}/{self.prefix}-{path}", json=body) as answer:
-                    assert answer.status < 300, await answer.text()
-                    return await answer.json()
-            except aiohttp.ClientConnectionError:
-                # All that is sent may be sent twice.
-                await asyncio.sleep(0.05)
-
-    async def rules(self, tenant: str, document: Document) -> None:
-        """Put a tenant's document in place of what stands there."""
-        await self.send("PUT", f"tenants/_doc/{tenant}", document)
-
-    async def hits(self, index: str, **body: Any) -> list[dict[str, Any]]:
-        """What an index holds at this moment."""
-        await self.send("POST", f"{index}/_refresh")
-        found = await self.send("POST", f"{index}/_search", {"size": 10_000, "track_total_hits": True, **body})
-        hits: list[dict[str, Any]] = found["hits"]["hits"]
-        assert found["hits"]["total"]["value"] == len(hits), f"more than fits in one answer: {index}"
-        return hits
+async def put_rules(store: Elasticsearch, tenant: str, document: Document) -> None:
+    """Put a tenant's document in place of what stands there."""
+    await store.send("PUT", f"tenants/_doc/{tenant}", document)
 
 
-class Ground:
-    """The replicas. `down` are those that are killed or stand still; `accidents` counts what has happened."""
-
-    def __init__(self, replicas: list[Served], store: Elasticsearch, random: Random) -> None:
-        self.replicas = replicas
-        self.store = store
-        self.random = random
-        self.down: set[Served] = set()
-        self.accidents: Counter[str] = Counter()
-
-    def client(self, *, tenant: str, worker: str = "") -> ClaimClient:
-        """One that knows all replicas, and does not wait long for one that stands still."""
-        urls = [one.url for one in self.replicas]
-        self.random.shuffle(urls)
-        return ClaimClient(
-            urls, tenant=tenant, worker=worker, answer_within_s=2, give_up_after_s=10, random=Random(worker or tenant)
-        )
-
-    async def torment(self, for_s: float) -> None:
-        """Kill replicas and let them stand still past their leases, two of the three at a time at most."""
-        accidents = (self._kill, self._suspend)
-        await asyncio.gather(self._torment(for_s, cycle(accidents)), self._torment(for_s, cycle(accidents[::-1])))
-
-    async def _torment(self, for_s: float, accidents: Iterator[Accident]) -> None:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + for_s
-        while loop.time() < until_s:
-            await asyncio.sleep(self.random.uniform(0.3, 2.5))
-            replica = self.random.choice([one for one in self.replicas if one not in self.down])
-            self.down.add(replica)
-            await next(accidents)(replica)
-            self.down.discard(replica)
-
-    async def _kill(self, replica: Served) -> None:
-        self.accidents["killed"] += 1
-        await replica.kill()
-        await asyncio.sleep(self.random.choice((0.0, 0.5, 2.0)))
-        await replica.start()
-
-    async def _suspend(self, replica: Served) -> None:
-        self.accidents["stood still"] += 1
-        replica.suspend()
-        await asyncio.sleep(LANE_LEASE_S * self.random.uniform(0.8, 2.2))
-        replica.resume()
+async def _put_all_rules(store: Elasticsearch) -> None:
+    for tenant, document in DOCUMENTS.items():
+        await put_rules(store, tenant, document)
 
 
 @asynccontextmanager
 async def ground(url: str, prefix: str, folder: Path, random: Random) -> AsyncIterator[Ground]:
     """Replicas that serve, tenants with their rules, each with its workflow."""
-    replicas = [Served(url, prefix, folder / f"serve-{n}.log", **SETTINGS) for n in range(REPLICAS)]
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
-        store = Elasticsearch(session, url, prefix)
-        await stack.enter_async_context(replicas[0])
-        for tenant, document in DOCUMENTS.items():
-            await store.rules(tenant, document)
-        await asyncio.gather(*(stack.enter_async_context(one) for one in replicas[1:]))
-        found = Ground(replicas, store, random)
+    async with serving(url, prefix, folder, random, prepare=_put_all_rules) as found:
         for tenant in TENANTS:
             async with found.client(tenant=tenant) as client:
                 await client.put_definition(WORKFLOW, definition(tenant))

@@ -8,7 +8,8 @@ from random import Random
 
 from leasehold.claim import ClaimClient, ClaimedStep, ClaimError, LeaseLost, OutcomeUnknown
 
-from .ground import WORKFLOW, Ground
+from ..ground import Ground
+from .ground import WORKFLOW
 from .ledger import Ledger
 
 # So many instances of a tenant are open at a time; the starts that wait to be admitted are among them.

@@ -22,7 +22,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from .ground import QUOTA_IDS, RUNNING_INSTANCES, Elasticsearch
+from ..ground import Elasticsearch
+from .ground import QUOTA_IDS, RUNNING_INSTANCES
 from .in_force import InForce, Lease
 from .ledger import Ledger
 
