@@ -185,6 +185,8 @@ def _what(row: AuditEntry) -> str:
         return f"{row.workflow} {row.version}" if row.version else row.workflow
     if isinstance(row.details, dict) and "family" in row.details:
         return f"policy of {row.details['family']}"
+    if isinstance(row.details, dict) and row.action == "doctor_fix":
+        return f"{row.details.get('check')}: {row.details.get('done')}"
     return f"tenant {row.tenant}"
 
 
