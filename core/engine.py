@@ -440,7 +440,7 @@ class Engine:
                 await self.draining.finish(lane.name)
         else:
             lane.open = not (self._closing or lane.closed)
-            await asyncio.gather(lane.residency.run(), lane.children.run(), lane.start_trail.recover())
+            await asyncio.gather(lane.residency.run(), lane.children.run(), lane.start_trail.run())
 
     async def _watch(self) -> None:
         """Be woken by what others write: definitions, control documents, and as a safety net the lanes."""

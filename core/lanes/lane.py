@@ -263,6 +263,7 @@ class Lane:
         self.groups.close()
         self.admission.close()
         self.children.close()
+        self.start_trail.close()
         self.timers.close()
         answers = self.committer.close()
         for resident in self.residents.values():

@@ -48,18 +48,31 @@ class StartTrail:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._trail = lane.parts.trail
+        self._wanted = asyncio.Event()
+        self._wanted.set()
 
     def stand(self, slot: str, entry: StartEntry) -> None:
         """The starts of this entry are acknowledged: their rows go out, and then its slot is done with."""
+        self._send(entry, lambda: self._lane.committer.audited(slot))
+
+    def look_again(self) -> None:
+        """A bulk of an earlier owner may have landed late: its entry is not to be missed."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """The lane is given up: its next owner looks for itself."""
+        self._wanted.set()
+
+    def _send(self, entry: StartEntry, done: Callable[[], None]) -> None:
         left = len(entry.groups)
         if not left:
-            self._lane.committer.audited(slot)
+            done()
 
         def standing(_: Outcome) -> None:
             nonlocal left
             left -= 1
             if not left:
-                self._lane.committer.audited(slot)
+                done()
 
         for row_id, row in _rows(entry):
             self._submit(row_id, row, entry.index or None, standing)
@@ -85,24 +98,30 @@ class StartTrail:
         number, last = (names.number_of(names.audit, one) for one in (index, latest))
         return names.numbered(names.audit, number + 1) if number is not None and number < (last or 0) else None
 
-    async def recover(self) -> None:
-        """Bring what earlier owners left into the trail, once, however long Elasticsearch takes to answer."""
-        while not self._lane.closed:
+    async def run(self) -> None:
+        """Bring what earlier owners left into the trail: at first, and when asked to; until the lane closes."""
+        while True:
+            await self._wanted.wait()
+            if self._lane.closed:
+                return
+            self._wanted.clear()
             try:
                 await self._recover_once()
-                return
+                continue
             except StoreError as error:
                 log.warning("lane.starts_not_recovered", lane=self._lane.name, error=str(error))
             except Exception:
                 self._lane.parts.metrics.loop_failed("starts")
                 log.exception("lane.starts_not_recovered", lane=self._lane.name)
             await asyncio.sleep(_AGAIN_S)
+            self._wanted.set()
 
     async def _recover_once(self) -> None:
         store, index, epoch = self._lane.parts.store, self._lane.index, self._lane.epoch
+        await store.refresh(index)
         pages = sweep(store, index, [of_kind("starts")], fields=None, page_size=_SLOTS_A_PAGE)
         async for page in pages:
-            entries = [(slot.id, _decoded(slot)) for slot in page]
+            entries = [(slot, _decoded(slot)) for slot in page]
             earlier = [(slot, entry) for slot, entry in entries if entry is None or entry.epoch != epoch]
             missing = await self._missing({id for _, entry in earlier if entry for id in _ids(entry)})
             for slot, entry in earlier:
@@ -111,15 +130,20 @@ class StartTrail:
                 self._adopt(slot, None if entry is None else _of(entry, missing))
                 missing.difference_update(() if entry is None else _ids(entry))
 
-    def _adopt(self, slot: str, entry: StartEntry | None) -> None:
-        """The slot is this owner's; what is left of its entry goes out."""
+    def _adopt(self, slot: StoredDocument, entry: StartEntry | None) -> None:
+        """What is left of the entry goes out; then the slot, as it was read, is to go."""
+        committer, at = self._lane.committer, slot.version
+        assert at is not None
+
+        def done() -> None:
+            committer.journal.adopt(slot.id, at)
+            committer.sweep_later()
+
         if entry is None or not entry.groups:
-            self._lane.committer.journal.adopt(slot)
-            self._lane.committer.sweep_later()
+            done()
             return
         log.info("lane.starts_recovered", lane=self._lane.name, entry=entry.id, starts=len(list(_ids(entry))))
-        self._lane.committer.journal.adopt(slot, taken=True)
-        self.stand(slot, entry)
+        self._send(entry, done)
 
     async def _missing(self, ids: set[str]) -> set[str]:
         """Which of these exist, or did, and are not in the trail."""

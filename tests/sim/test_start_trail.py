@@ -283,6 +283,39 @@ def test_an_instance_that_never_came_to_be_is_not_told_of() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("late_s", [0.1, 1.0, 4.0])
+def test_a_start_whose_bulk_lands_behind_the_next_owner_is_told_of_all_the_same(late_s: float) -> None:
+    """Its entry comes into a slot that the next owner has looked into already, and the start is answered by its key."""
+
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster) as old:
+            await old.define(ONE_STEP)
+            ids = await start_many(old, 1)
+            await asyncio.sleep(1.2)
+            assert told(cluster) == dict.fromkeys(ids, 1)
+            assert documents(cluster, LANE, "starts"), "the slot stands, and is used again"
+            held = old.faults.hold("before", on="bulk", index=LANE)
+            starting = asyncio.create_task(old.start("one", key="k"))
+            await held.reached()
+            old.faults.cut_off(index="workflow-control", times=FOREVER)
+            async with scheduler(cluster, replica_id="replica-b") as new:
+                await asyncio.sleep(late_s)
+                held.release()
+                starting.cancel()
+                await asyncio.sleep(0.5)
+                late = set(documents(cluster, LANE, "instance")) - set(ids)
+                assert len(late) == 1
+                repeated = await new.start("one", key="k")
+                assert {repeated.instance_id} == late
+                await asyncio.sleep(20)
+                assert told(cluster) == dict.fromkeys([*ids, repeated.instance_id], 1)
+                assert documents(cluster, LANE, "starts") == {}
+                old.faults.cut_off(times=FOREVER)
+
+    run_virtual(main())
+
+
 def test_what_is_no_entry_goes_with_the_slots() -> None:
     async def main() -> None:
         cluster = new_cluster()

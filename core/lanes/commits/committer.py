@@ -321,7 +321,7 @@ class Committer:
             self._listener.lost(f"the fence of {self._index} was refused: {fence.error_reason}")
             return []
         fenced = 200 <= fence.status < 300
-        at = 0 if journaled is None else len(journaled.slots)
+        at = 0 if journaled is None else len(journaled.slots) + len(journaled.adopted)
         journal_stands = journaled is None or self._journal_stands(journaled, items[:at], fenced)
         unknown: list[Write] = []
         held_back: list[tuple[Write, BulkItem]] = []
@@ -359,7 +359,8 @@ class Committer:
     def _journal_stands(self, journaled: Journaled, items: Sequence[BulkItem], fenced: bool) -> bool:
         """Whether the bulk's entry stands, or it has none. A slot without one that counts may be used again."""
         if journaled.entry is None:
-            if not (fenced and all(item.status in (200, 404) for item in items)):
+            # An earlier owner's slot that has changed since (409) holds another entry, which is found by itself.
+            if not (fenced and all(item.status in (200, 404, 409) for item in items)):
                 self.journal.untouched(journaled)
             return True
         if fenced and 200 <= items[0].status < 300:

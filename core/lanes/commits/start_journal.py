@@ -7,7 +7,8 @@ since a start costs one write.
 Entries stand in *slots*. A slot is written over by a later entry once the rows of the one in it stand, so that a busy
 lane needs no deletions; a lane that has become quiet deletes its slots. An entry of a bulk whose outcome is unknown may
 stand or not: its slot is left alone for good, since a late write could overwrite what came later, and its instances are
-in an entry of the bulk that writes them again. The next owner looks into all slots (`lanes.start_trail`).
+in an entry of the bulk that writes them again. The next owner looks into all slots (`lanes.start_trail`), and once more
+when the safety net has found that an earlier owner's bulk landed late.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from ...es.lines import delete_line, put_line
+from ...ports import Version
 from ...principal import Principal
 
 if TYPE_CHECKING:
@@ -56,12 +58,13 @@ class StartEntry(Struct, frozen=True, tag_field="kind", tag="starts", gc=False):
 class Journaled(Struct, eq=False, gc=False):
     """What one bulk holds of the journal: its lines, and what is to be known when they are answered.
 
-    `entry` is None for a bulk that deletes slots.
+    `entry` is None for a bulk that deletes slots; those of earlier owners, with their versions, come last.
     """
 
     slots: Sequence[str]
     lines: Sequence[bytes]
     entry: StartEntry | None = None
+    adopted: Sequence[tuple[str, Version]] = ()
 
 
 class StartJournal:
@@ -76,6 +79,9 @@ class StartJournal:
         self._slots = 0
         self._free: list[str] = []
         self._taken = 0
+        # Slots of earlier owners that are done with. They are never written to: a late bulk of theirs may still put an
+        # entry there, which goes with no deletion of what stood there before.
+        self._adopted: dict[str, Version] = {}
 
     def entry_for(self, writes: Sequence[Write], now_ms: int) -> Journaled | None:
         """The entry of those of these writes that are somebody's start and in no acknowledged entry yet."""
@@ -104,21 +110,25 @@ class StartJournal:
 
     def sweep(self) -> Journaled | None:
         """The deletion of all slots, while no entry waits for its rows; None where there is nothing to delete."""
-        if self._taken or not self._free:
+        if not self.quiet:
             return None
         slots, self._free = self._free, []
-        return Journaled(slots, [delete_line(slot) for slot in slots])
+        adopted, self._adopted = list(self._adopted.items()), {}
+        lines = [delete_line(slot) for slot in slots]
+        lines += [delete_line(slot, at.seq_no, at.primary_term) for slot, at in adopted]
+        return Journaled(slots, lines, None, adopted)
 
     @property
     def quiet(self) -> bool:
         """Whether there are slots, and none of them is needed."""
-        return bool(self._free) and not self._taken
+        return bool(self._free or self._adopted) and not self._taken
 
     def untouched(self, journaled: Journaled) -> None:
         """Nothing of the bulk was applied. A slot that does not stand is as good as one that does."""
         if journaled.entry is not None:
             self._taken -= 1
         self._free.extend(journaled.slots)
+        self._adopted.update(journaled.adopted)
 
     def doubtful(self, journaled: Journaled) -> None:
         """What became of the bulk is not known: its slots are not used again."""
@@ -130,12 +140,9 @@ class StartJournal:
         self._taken -= 1
         self._free.append(slot)
 
-    def adopt(self, slot: str, *, taken: bool = False) -> None:
-        """A slot of an earlier owner's is this one's from here on; `taken`: until its rows stand, as any other."""
-        if taken:
-            self._taken += 1
-        else:
-            self._free.append(slot)
+    def adopt(self, slot: str, at: Version) -> None:
+        """A slot of an earlier owner's is done with as it stands, and is deleted with the next sweep."""
+        self._adopted[slot] = at
 
     def _new_slot(self) -> str:
         self._slots += 1

@@ -123,6 +123,8 @@ class SafetyNet:
         written = _decoded(document)
         if written.kind == "fence" and written.epoch > lane.epoch:
             self._keeper.lane_lost(lane, f"{written.writer} has taken it over under epoch {written.epoch}")
+        if written.kind == "starts":
+            lane.start_trail.look_again()
         if written.kind != "instance":
             return
         resident = lane.residents.get(document.id)
