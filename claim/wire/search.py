@@ -8,6 +8,9 @@ from msgspec import Struct, field
 
 from .values import ErrorInfo
 
+ENDED = ("succeeded", "failed", "cancelled", "terminated")
+STATUSES = ("running", "waiting", "paused", "cancelling", *ENDED)
+
 
 class FoundInstance(Struct, frozen=True, omit_defaults=True):
     """One instance, as its latest life stands. `finished_at_ms` and `duration_ms` are there once it has ended.

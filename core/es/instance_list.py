@@ -15,12 +15,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ...claim.wire.search import ENDED, STATUSES
 from ..principal import Principal
 from .visible import visible_to
-
-ENDED = ("succeeded", "failed", "cancelled", "terminated")
-LIVE = ("running", "waiting", "paused", "cancelling")
-STATUSES = (*LIVE, *ENDED)
 
 Sort = Literal["created", "finished", "duration"]
 Order = Literal["desc", "asc"]

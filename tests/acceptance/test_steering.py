@@ -107,7 +107,7 @@ async def test_an_instance_is_steered_explained_failed_and_brought_back(served: 
             (1, ["model"]),
             (2, ["tool"]),
         ]
-    await _audited(served, instance, ["pause", "resume", "retry", "signal"])
+    await _audited(served, instance, ["start", "pause", "resume", "retry", "signal"])
 
 
 async def test_a_decision_has_to_fit_its_form(served: Answering) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 from leasehold.claim.wire import ErrorInfo
+from leasehold.claim.wire.search import STATUSES
 from leasehold.core.errors import StoreRejected
 from leasehold.core.es.instance_list import (
-    STATUSES,
     Filter,
     Order,
     Page,

@@ -6,15 +6,14 @@ import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from msgspec import UNSET, Struct, UnsetType
 
+from ....claim.errors import needs
 from ....claim.wire.audit import AuditEntry, AuditPage
-from ...audit.checking import NotAnExport, checked
-from ...audit.exporting import ExportLine
-from ...audit.verify import Report
 from .failures import CommandFailed, SentenceGroup
 from .remote import (
     DEFAULT_SERVER,
@@ -33,6 +32,9 @@ app = typer.Typer(
     no_args_is_help=True,
     cls=SentenceGroup,
 )
+
+if TYPE_CHECKING:
+    from ...audit.verify import Report
 
 _PATH = "/_workflows/_audit"
 _EXPORT = f"{_PATH}/_export"
@@ -129,6 +131,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Whether rows were removed, changed or added, or indices are gone too early. Exit 1 where something was found."""
+    with needs("server", "leasehold audit verify"):
+        from ...audit.checking import NotAnExport, checked
     sources: list[tuple[str, Iterable[bytes]]]
     with ExitStack() as stack:
         if files:
@@ -150,6 +154,12 @@ def verify(
         raise typer.Exit(1)
 
 
+class _Next(Struct):
+    """The last line of a page, as far as it says where the next one is."""
+
+    next: str | UnsetType = UNSET
+
+
 def exported(remote: Remote) -> Iterator[bytes]:
     """The lines of an export, page by page. Raises: CommandFailed."""
     query: dict[str, str] = {}
@@ -157,8 +167,8 @@ def exported(remote: Remote) -> Iterator[bytes]:
         page = remote.read("GET", _EXPORT, query=query)
         *lines, last = page.removesuffix(b"\n").split(b"\n")
         yield from lines
-        token = msgspec.json.decode(last, type=ExportLine).next
-        if token is msgspec.UNSET:
+        token = msgspec.json.decode(last, type=_Next).next
+        if token is UNSET:
             yield last
             return
         query = {"next": token}

@@ -10,8 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 import typer
 
-from ....claim.wire.search import FoundInstance, InstanceList
-from ...es.instance_list import STATUSES
+from ....claim.wire.search import STATUSES, FoundInstance, InstanceList
 from .failures import CommandFailed
 from .following import Following, others, when
 from .pairs import pairs_of

@@ -11,9 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ....claim.wire import ErrorInfo
-from ....claim.wire.search import FoundInstance
+from ....claim.wire.search import ENDED, FoundInstance
 from ...engine import Engine
-from ...es.instance_list import ENDED, Filter, Page, attempts_with_body, counted, ended_body, ids_of, live_body
+from ...es.instance_list import Filter, Page, attempts_with_body, counted, ended_body, ids_of, live_body
 from ...ports import StoredDocument
 from ...principal import Principal
 from .doubles import Hit

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from .....claim.wire.search import STATUSES
 from ....errors import InvalidRequest
-from ....es.instance_list import STATUSES, Filter
+from ....es.instance_list import Filter
 from ....operations.searching.tokens import TOKEN_MAX_CHARACTERS, Asked
 from ....principal import Principal
 from ..moments import MOMENT_ALLOWED, MOMENT_PATTERN, moment_ms
