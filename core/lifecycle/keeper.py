@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from ...ilm import IlmError, IndexNames
-from ...ilm.lifecycle import Done, Lifecycle, lifecycle_for
+from ...ilm.lifecycle import Done, Lifecycle, cluster_time_ms, lifecycle_for
 from ...ilm.policies import Policy
 from ..audit import Trail
 from ..errors import LeaseholdError
@@ -137,7 +137,9 @@ class Keeper:
                 log.info("lifecycle.applied", backend=self.backend.name, detail=sentence)
                 told.append(sentence)
             self._applied = policies
-        for done in await self.backend.pass_once(policies, self._clock.now_ms()):
+        # A replica whose clock is ahead would delete what is young.
+        now_ms = await cluster_time_ms(self._store.request)
+        for done in await self.backend.pass_once(policies, now_ms):
             self._tell(done)
             told.append(done.error or done.detail)
 

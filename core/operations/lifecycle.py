@@ -9,7 +9,7 @@ from ...claim.wire.lifecycle import AgeingIndex, LastPass, LifecycleView, Policy
 from ...definitions.source.documents import read_documents
 from ...definitions.source.nodes import Node
 from ...ilm import IlmError
-from ...ilm.lifecycle import IndexStatus
+from ...ilm.lifecycle import IndexStatus, cluster_time_ms
 from ...ilm.policies import (
     FAMILIES,
     Fault,
@@ -49,6 +49,7 @@ class Ageing:
             findings += disagreements(policies)
         try:
             findings += await keeper.backend.findings(policies)
+            now_ms = await cluster_time_ms(self._engine.store.request)
             indices = await keeper.backend.status(policies, now_ms)
         except IlmError as error:
             findings.append(str(error))

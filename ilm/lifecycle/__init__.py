@@ -5,8 +5,9 @@ lifecycle management, `Ager` does the work where a cluster has none. Both keep a
 """
 
 from .ager import Ager
+from .asking import cluster_time_ms
 from .choosing import lifecycle_for
 from .interface import BackendName, Done, IndexStatus, Lifecycle
 from .managed import Managed
 
-__all__ = ["Ager", "BackendName", "Done", "IndexStatus", "Lifecycle", "Managed", "lifecycle_for"]
+__all__ = ["Ager", "BackendName", "Done", "IndexStatus", "Lifecycle", "Managed", "cluster_time_ms", "lifecycle_for"]

@@ -44,6 +44,17 @@ def _merging(tasks: Any, indices: Iterable[str]) -> frozenset[str]:
     return frozenset(named & set(indices))
 
 
+async def cluster_time_ms(requests: Requests) -> int:
+    """The wall clock of the master, by which roll-overs and creations are dated: ages go by it and by no other.
+
+    Raises: LifecycleRefused.
+    """
+    nodes = (await must(requests, "GET", "/_nodes/_master/stats/os?filter_path=nodes.*.timestamp")).get("nodes", {})
+    for node in nodes.values():
+        return int(node["timestamp"])
+    raise LifecycleRefused("GET /_nodes/_master/stats/os", 200, "no master node answered", "look again in a moment")
+
+
 async def cluster_blocks(requests: Requests) -> list[str]:
     """A sentence for each setting of the cluster that refuses changes of every index."""
     settings = await must(requests, "GET", "/_cluster/settings?flat_settings=true")

@@ -153,6 +153,10 @@ def _cluster_settings(cluster: ModelElasticsearch, names: list[str], query: Quer
     return 200, {"persistent": {}, "transient": {}}
 
 
+def _master_time(cluster: ModelElasticsearch, names: list[str], query: Query, body: Any) -> Answer:
+    return 200, {"nodes": {"model": {"timestamp": cluster.wall_ms()}}}
+
+
 def _delete_index(cluster: ModelElasticsearch, names: list[str], query: Query, body: Any) -> Answer:
     _existing(cluster, names[0])
     cluster.delete_index(names[0])
@@ -172,6 +176,7 @@ _ROUTES: tuple[tuple[str, str, Effect], ...] = (
     ("GET", f"{_NAME}/_stats/docs,store,segments", _stats),
     ("GET", "/_tasks", _nothing),
     ("GET", "/_cluster/settings", _cluster_settings),
+    ("GET", "/_nodes/_master/stats/os", _master_time),
     ("POST", f"{_NAME}/_rollover/([^/]+)", _roll_over),
     ("PUT", f"{_NAME}/_settings", _put_settings),
     ("PUT", f"{_NAME}/_block/write", _block_writes),

@@ -13,7 +13,7 @@ from leasehold.ilm.policies import default_policy, retention_ms
 
 from tests.kit.model_store import ModelStore
 from tests.kit.schedulers import NAMES, ONE_STEP, Scheduler, documents, new_cluster, scheduler
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import VirtualClock, run_virtual
 
 from .ground import Mortal, Recording, indices, last_pass, policy, put
 
@@ -77,6 +77,19 @@ def test_what_becomes_due_is_done_with_the_next_pass() -> None:
             await run_some(s, 1)
             await run_some(s, 1)
             assert documents(cluster, "workflow-steps-000002"), "by now it is known to the writers"
+
+    run_virtual(main())
+
+
+def test_a_replica_whose_clock_is_ahead_deletes_nothing_early() -> None:
+    async def main() -> None:
+        cluster = new_cluster()
+        async with scheduler(cluster, clock=VirtualClock(skew_ms=7_200_000)) as s:
+            await s.define(ONE_STEP)
+            await run_some(s)
+            await put(s, "steps", policy("1h", max_docs=2))
+            await asyncio.sleep(OBEYED_S + 2 * EVERY_S)
+            assert indices(cluster, NAMES.steps) == ["000001", "000002"]
 
     run_virtual(main())
 
