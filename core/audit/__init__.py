@@ -11,6 +11,7 @@ names the heads of the others, so that a chain that was removed with its head is
 """
 
 from .chain import Outcome
+from .handing import outcomes_of
 from .trail import Trail
 
-__all__ = ["Outcome", "Trail"]
+__all__ = ["Outcome", "Trail", "outcomes_of"]

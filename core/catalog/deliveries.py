@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from ...ilm import IndexNames
-from ..audit import Outcome, Trail
+from ..audit import Outcome, Trail, outcomes_of
 from ..errors import StoreError
 from ..es.rows_held import rows_held
 from ..es.unaudited_heads import unaudited_heads_body
@@ -145,23 +145,9 @@ class Deliveries:
 
     async def _outcomes(self, rows: list[WaitingRow]) -> dict[str, Outcome]:
         """What has become of each, as far as that is known in time."""
-        outcomes: dict[str, Outcome] = {}
-        all_known = asyncio.Event()
-
-        def submit(row: WaitingRow) -> None:
-            def done(outcome: Outcome) -> None:
-                outcomes[row.id] = outcome
-                if len(outcomes) == len(rows):
-                    all_known.set()
-
-            self._trail.submit(row.id, row.row.encode(), index=row.index, done=done, repeated=True)
-
-        for row in rows:
-            submit(row)
-        try:
-            async with asyncio.timeout(_STANDS_WITHIN_S):
-                await all_known.wait()
-        except TimeoutError:
+        given = ((row.id, row.row, row.index) for row in rows)
+        outcomes = await outcomes_of(self._trail, given, within_s=_STANDS_WITHIN_S)
+        if len(outcomes) < len(rows):
             log.warning("definitions.rows_wait", rows=len(rows) - len(outcomes))
         return outcomes
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ...ilm import IndexNames
-from ..audit import Outcome, Trail
+from ..audit import Outcome, Trail, outcomes_of
 from ..errors import StoreError, StoreUnavailable
 from ..es.lines import create_line, index_line
 from ..es.rows_held import rows_held
@@ -151,24 +151,10 @@ class Auditor:
 
     async def _outcomes(self, rows: Sequence[Waiting]) -> dict[str, Outcome]:
         """What becomes of each. Raises: StoreUnavailable where the trail takes none for long; they are on their way."""
-        outcomes: dict[str, Outcome] = {}
-        all_known = asyncio.Event()
-
-        def submit(row: Waiting) -> None:
-            def done(outcome: Outcome) -> None:
-                outcomes[row.row_id] = outcome
-                if len(outcomes) == len(rows):
-                    all_known.set()
-
-            self._trail.submit(row.row_id, row.row.encode(), index=row.index, done=done, repeated=True)
-
-        for row in rows:
-            submit(row)
-        try:
-            async with asyncio.timeout(_STANDS_WITHIN_S):
-                await all_known.wait()
-        except TimeoutError:
-            raise StoreUnavailable("the audit trail takes no rows at the moment") from None
+        given = ((row.row_id, row.row, row.index) for row in rows)
+        outcomes = await outcomes_of(self._trail, given, within_s=_STANDS_WITHIN_S)
+        if len(outcomes) < len(rows):
+            raise StoreUnavailable("the audit trail takes no rows at the moment")
         return outcomes
 
     async def _moved(self, closed: Sequence[Waiting]) -> dict[str, Waiting]:
